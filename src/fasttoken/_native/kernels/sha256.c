@@ -1,0 +1,54 @@
+#include "sha256.h"
+
+const uint32_t ft_sha256_iv[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+const uint32_t ft_sha256_k[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1,
+    0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
+    0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786,
+    0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
+    0x06ca6351, 0x14292967, 0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13,
+    0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b,
+    0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a,
+    0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
+    0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+};
+
+/* One message in plain C. */
+#define LANES 1
+#define WORTH 1
+#define GROUP ft_sha256_portable
+#define LANE_FN static
+#define VECTOR uint32_t
+#define V_LOAD(p) (*(p))
+#define V_STORE(p, v) (*(p) = (v))
+#define V_SET(word) (word)
+#define V_ADD(a, b) ((a) + (b))
+#define V_SHR(v, n) ((v) >> (n))
+#define V_ROTR(v, n) ((v) >> (n) | (v) << (32 - (n)))
+#define V_XOR3(a, b, c) ((a) ^ (b) ^ (c))
+#define V_CH(e, f, g) (((e) & ((f) ^ (g))) ^ (g))
+#define V_MAJ(a, b, c) (((a) & (b)) | (((a) | (b)) & (c)))
+
+static inline void load_blocks(uint32_t *words, const uint8_t *const *blocks) {
+    for (int i = 0; i < 16; i++) words[i] = ft_load_be32(blocks[0] + 4 * i);
+}
+
+static inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n) {
+    memset(out, 0, 64);
+    if (n) memcpy(out, in, n);
+}
+
+#include "sha256_rounds.h"
+#include "sha256_lanes.h"
+
+void ft_sha256_schedule(const uint32_t block[16], uint32_t rounds[64]) {
+    for (int t = 0; t < 16; t++) rounds[t] = block[t];
+    for (int t = 16; t < 64; t++)
+        rounds[t] = rounds[t - 16] + SMALL_SIGMA0(rounds[t - 15]) + rounds[t - 7] +
+                    SMALL_SIGMA1(rounds[t - 2]);
+    for (int t = 0; t < 64; t++) rounds[t] += ft_sha256_k[t];
+}
