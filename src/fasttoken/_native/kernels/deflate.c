@@ -58,43 +58,78 @@ enum {
     NICE_LENGTH = 128   /* a candidate this long ends the search */
 };
 
-/* Links every position to the previous one of equal hash.  zlib enters all positions up to
- * n - 3, whatever the parse does, so the chains can be built beforehand. */
-static void link_positions(const uint8_t *in, size_t n, ft_deflate_work *w)
+static inline uint32_t load32le(const uint8_t *in)
 {
+    uint32_t x;
+    memcpy(&x, in, 4);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap32(x);
+#endif
+    return x;
+}
+
+static inline uint64_t load64le(const uint8_t *in)
+{
+    uint64_t x;
+    memcpy(&x, in, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+/* Links every position to the previous one of equal hash and lists the positions that have
+ * one.  zlib enters all positions up to n - 3, whatever the parse does, so the chains can be
+ * built beforehand. */
+static void link_positions(size_t n, ft_deflate_work *w)
+{
+    const uint8_t *in = w->window;
+    uint16_t *linked = w->linked;
     if (w->base + n > UINT16_MAX) {
         memset(w->head, 0, sizeof w->head);
         w->base = 0;
     }
-    unsigned base = w->base;
-    memset(w->previous + (n < 2 ? 0 : n - 2), 0, (n < 2 ? n : 2) * sizeof *w->previous);
-    for (size_t i = 0; i + MIN_MATCH <= n; i++) {
-        unsigned hash = (in[i] << 10 ^ in[i + 1] << 5 ^ in[i + 2]) & 0x7fff;
-        int last = (int)w->head[hash] - (int)base;
-        w->previous[i] = (uint16_t)(last > 0 ? last : 0);
+    uint32_t base = w->base;
+    size_t end = n < MIN_MATCH ? 0 : n - (MIN_MATCH - 1);
+    for (size_t i = 0; i < end; i++) {
+        uint32_t x = load32le(in + i);
+        uint32_t hash = (x << 10 ^ (x >> 3 & 0x1fe0) ^ (x >> 16 & 0xff)) & 0x7fff;
+        int32_t last = (int32_t)w->head[hash] - (int32_t)base;
         w->head[hash] = (uint16_t)(base + i);
+        w->previous[i] = (uint16_t)(last > 0 ? last : 0);
+        *linked = (uint16_t)i;
+        linked += last > 0;
     }
+    w->previous[end] = w->previous[end + 1] = 0;
+    *linked = UINT16_MAX;
     w->base += (uint32_t)n;
 }
 
-static unsigned common_length(const uint8_t *a, const uint8_t *b, unsigned limit)
+/* How many of at most `limit` bytes are equal; may read up to 8 bytes beyond. */
+static inline unsigned common_length(const uint8_t *a, const uint8_t *b, unsigned limit)
 {
-    unsigned k = 0;
-    while (k < limit && a[k] == b[k]) k++;
-    return k;
+    for (unsigned k = 0; k < limit; k += 8) {
+        uint64_t difference = load64le(a + k) ^ load64le(b + k);
+        if (difference) {
+            k += (unsigned)__builtin_ctzll(difference) >> 3;
+            return k < limit ? k : limit;
+        }
+    }
+    return limit;
 }
 
 /* The longest match at position i that is longer than `best`: its length, or `best` if there
  * is none; the nearest wins among equals.  The caller has seen that previous[i] is not 0. */
-static unsigned longest_match(const uint8_t *in, size_t n, const uint16_t *previous, size_t i,
-                              unsigned best, unsigned *distance)
+static inline unsigned longest_match(size_t n, const ft_deflate_work *w, size_t i, unsigned best,
+                                     unsigned *distance)
 {
+    const uint8_t *in = w->window;
     unsigned ahead = (unsigned)(n - i);
     unsigned limit = ahead < MAX_MATCH ? ahead : MAX_MATCH;
     unsigned nice = ahead < NICE_LENGTH ? ahead : NICE_LENGTH;
     unsigned budget = best >= GOOD_LENGTH ? CHAIN_BUDGET / 4 : CHAIN_BUDGET;
     if (best >= limit) return best;
-    for (unsigned at = previous[i]; at != 0 && budget != 0; at = previous[at], budget--) {
+    for (unsigned at = w->previous[i]; at != 0 && budget != 0; at = w->previous[at], budget--) {
         if (in[at + best] != in[i + best]) continue;
         unsigned length = common_length(in + at, in + i, limit);
         if (length > best) {
@@ -107,31 +142,35 @@ static unsigned longest_match(const uint8_t *in, size_t n, const uint16_t *previ
 }
 
 /* The lazy parse: a match shorter than LAZY_LENGTH is given up for a strictly longer one at
- * the next position. */
-static void find_matches(const uint8_t *in, size_t n, ft_deflate_work *w)
+ * the next position.  Only linked positions can start a match. */
+static void find_matches(size_t n, ft_deflate_work *w)
 {
-    const uint16_t *previous = w->previous;
     ft_deflate_match *match = w->matches;
-    size_t i = 0;
-    link_positions(in, n, w);
-    while (i < n) {
+    size_t literals = n, next = 0;
+    link_positions(n, w);
+    for (const uint16_t *linked = w->linked; *linked != UINT16_MAX; linked++) {
+        size_t i = *linked;
         unsigned distance = 0;
-        unsigned length = MIN_MATCH - 1;
-        if (previous[i]) length = longest_match(in, n, previous, i, length, &distance);
-        if (length < MIN_MATCH) {
-            i++;
-            continue;
-        }
-        while (length < LAZY_LENGTH && previous[i + 1]) {
-            unsigned longer = longest_match(in, n, previous, i + 1, length, &distance);
+        if (i < next) continue;
+        unsigned length = longest_match(n, w, i, MIN_MATCH - 1, &distance);
+        if (length < MIN_MATCH) continue;
+        while (length < LAZY_LENGTH && w->previous[i + 1]) {
+            unsigned longer = longest_match(n, w, i + 1, length, &distance);
             if (longer == length) break;
             length = longer;
             i++;
         }
-        *match++ = (ft_deflate_match){(uint16_t)i, (uint16_t)length, (uint16_t)distance};
-        i += length;
+        match->at = (uint16_t)i;
+        match->length = (uint16_t)length;
+        match->distance = (uint16_t)distance;
+        match->length_code = (uint8_t)length_code(length);
+        match->distance_code = (uint8_t)distance_code(distance);
+        match++;
+        literals -= length;
+        next = i + length;
     }
     w->match_count = (size_t)(match - w->matches);
+    w->literal_count = literals;
 }
 
 /* ------------------------------------------------------------------ frequencies */
@@ -142,18 +181,17 @@ typedef struct {
     unsigned extra_bits; /* of all lengths and distances */
 } symbol_counts;
 
-static void count_symbols(const uint8_t *in, size_t n, const ft_deflate_work *w, symbol_counts *c)
+static void count_symbols(size_t n, const ft_deflate_work *w, symbol_counts *c)
 {
+    const uint8_t *in = w->window;
+    const ft_deflate_match *match = w->matches, *end = match + w->match_count;
     size_t i = 0;
     memset(c, 0, sizeof *c);
-    for (size_t m = 0; m < w->match_count; m++) {
-        const ft_deflate_match *match = &w->matches[m];
-        unsigned length = length_code(match->length);
-        unsigned distance = distance_code(match->distance);
+    for (; match < end; match++) {
         while (i < match->at) c->literal[in[i++]]++;
-        c->literal[END_OF_BLOCK + 1 + length]++;
-        c->distance[distance]++;
-        c->extra_bits += length_extra(length) + distance_extra(distance);
+        c->literal[END_OF_BLOCK + 1 + match->length_code]++;
+        c->distance[match->distance_code]++;
+        c->extra_bits += length_extra(match->length_code) + distance_extra(match->distance_code);
         i += match->length;
     }
     while (i < n) c->literal[in[i++]]++;
@@ -164,10 +202,15 @@ static void count_symbols(const uint8_t *in, size_t n, const ft_deflate_work *w,
 
 typedef struct {
     uint8_t length[LITERAL_CODES + 1];
-    uint16_t code[LITERAL_CODES]; /* in sending order: most significant bit first */
+    uint32_t code[LITERAL_CODES]; /* CODE(bits, length), filled in when needed */
     unsigned used;                /* symbols 0..used-1 are transmitted */
     unsigned bits;                /* sum of frequency x length, forced symbols not counted */
 } huffman_tree;
+
+/* A code word: its bits in sending order (most significant first), and how many they are. */
+#define CODE(bits, length) ((uint32_t)(length) << 16 | (bits))
+#define CODE_BITS(code) ((code) & 0xffff)
+#define CODE_LENGTH(code) ((code) >> 16)
 
 static inline unsigned reverse_bits(unsigned code, unsigned length)
 {
@@ -177,14 +220,15 @@ static inline unsigned reverse_bits(unsigned code, unsigned length)
 }
 
 /* The canonical code of RFC 1951, 3.2.2. */
-static void assign_codes(const uint8_t *length, unsigned symbols, uint16_t *code)
+static void assign_codes(const uint8_t *length, unsigned symbols, uint32_t *code)
 {
     unsigned count[16] = {0}, next[16] = {0};
     for (unsigned s = 0; s < symbols; s++) count[length[s]]++;
     count[0] = 0;
     for (unsigned l = 1; l < 16; l++) next[l] = (next[l - 1] + count[l - 1]) << 1;
     for (unsigned s = 0; s < symbols; s++)
-        if (length[s]) code[s] = (uint16_t)reverse_bits(next[length[s]]++, length[s]);
+        if (length[s])
+            code[s] = CODE(reverse_bits(next[length[s]]++, length[s]), length[s]);
 }
 
 /* A heap entry: frequency, depth of its subtree, node.  Order is (frequency, depth) only; what
@@ -399,33 +443,66 @@ static uint8_t *finish_bits(bit_writer *b)
     return b->out;
 }
 
-/* The symbols of the block with the given codes. */
-static void put_symbols(bit_writer *b, const uint8_t *in, size_t n, const ft_deflate_work *w,
-                        const uint16_t *code, const uint8_t *code_length,
-                        const uint16_t *distance_codes, const uint8_t *distance_lengths)
+static inline void put_code(bit_writer *b, uint32_t code)
 {
-    size_t i = 0;
-    for (size_t m = 0; m <= w->match_count; m++) {
-        const ft_deflate_match *match = &w->matches[m];
-        size_t stop = m < w->match_count ? match->at : n;
-        for (; i < stop; i++) put_bits(b, code[in[i]], code_length[in[i]]);
-        if (m == w->match_count) break;
-        unsigned lc = length_code(match->length), le = length_extra(lc);
-        unsigned dc = distance_code(match->distance), de = distance_extra(dc);
-        unsigned symbol = END_OF_BLOCK + 1 + lc;
-        put_bits(b, code[symbol], code_length[symbol]);
-        put_bits(b, (match->length - (unsigned)MIN_MATCH) & ((1u << le) - 1), le);
-        put_bits(b, distance_codes[dc], distance_lengths[dc]);
-        put_bits(b, (match->distance - 1u) & ((1u << de) - 1), de);
-        i += match->length;
+    put_bits(b, CODE_BITS(code), CODE_LENGTH(code));
+}
+
+/* Two code words one after the other. */
+static inline uint64_t join(uint64_t first, unsigned first_length, uint64_t second)
+{
+    return first | second << first_length;
+}
+
+/* Literals in[0..n) in groups: of four if no code is longer than 14 bits, else of three. */
+static inline void put_literals(bit_writer *b, const uint8_t *in, size_t n, const uint32_t *code,
+                                unsigned group)
+{
+    for (; n >= group; n -= group, in += group) {
+        uint32_t c0 = code[in[0]], c1 = code[in[1]], c2 = code[in[2]];
+        unsigned l0 = CODE_LENGTH(c0), l1 = CODE_LENGTH(c1), l2 = CODE_LENGTH(c2);
+        uint64_t low = join(CODE_BITS(c0), l0, CODE_BITS(c1)), high = CODE_BITS(c2);
+        if (group == 4) {
+            uint32_t c3 = code[in[3]];
+            high = join(high, l2, CODE_BITS(c3));
+            l2 += CODE_LENGTH(c3);
+        }
+        put_bits(b, join(low, l0 + l1, high), l0 + l1 + l2);
     }
-    put_bits(b, code[END_OF_BLOCK], code_length[END_OF_BLOCK]);
+    for (; n; n--, in++) put_code(b, code[*in]);
+}
+
+static inline void put_match(bit_writer *b, const ft_deflate_match *match, const uint32_t *code,
+                             const uint32_t *distance_code)
+{
+    uint32_t lc = code[END_OF_BLOCK + 1 + match->length_code];
+    uint32_t dc = distance_code[match->distance_code];
+    unsigned le = length_extra(match->length_code), de = distance_extra(match->distance_code);
+    unsigned length = (match->length - (unsigned)MIN_MATCH) & ((1u << le) - 1);
+    unsigned distance = (match->distance - 1u) & ((1u << de) - 1);
+    unsigned ll = CODE_LENGTH(lc), dl = CODE_LENGTH(dc);
+    uint64_t first = join(CODE_BITS(lc), ll, length), second = join(CODE_BITS(dc), dl, distance);
+    put_bits(b, join(first, ll + le, second), ll + le + dl + de); /* at most 48 */
+}
+
+/* The symbols of the block. */
+static inline void put_symbols(bit_writer *b, size_t n, const ft_deflate_work *w,
+                               const uint32_t *code, const uint32_t *distance_code, unsigned group)
+{
+    const ft_deflate_match *match = w->matches, *end = match + w->match_count;
+    size_t i = 0;
+    for (; match < end; match++) {
+        put_literals(b, w->window + i, match->at - i, code, group);
+        put_match(b, match, code, distance_code);
+        i = match->at + match->length;
+    }
+    put_literals(b, w->window + i, n - i, code, group);
+    put_code(b, code[END_OF_BLOCK]);
 }
 
 enum { LAST_BLOCK = 1, STORED = 0 << 1, FIXED = 1 << 1, DYNAMIC = 2 << 1 };
 
-static void put_dynamic(bit_writer *b, const uint8_t *in, size_t n, const ft_deflate_work *w,
-                        dynamic_code *d)
+static void put_dynamic(bit_writer *b, size_t n, const ft_deflate_work *w, dynamic_code *d)
 {
     assign_codes(d->literal.length, LITERAL_CODES, d->literal.code);
     assign_codes(d->distance.length, DISTANCE_CODES, d->distance.code);
@@ -438,22 +515,16 @@ static void put_dynamic(bit_writer *b, const uint8_t *in, size_t n, const ft_def
         put_bits(b, d->bit_length.length[bit_length_order[k]], 3);
     for (unsigned t = 0; t < d->token_count; t++) {
         unsigned symbol = d->tokens[t].symbol;
-        put_bits(b, d->bit_length.code[symbol], d->bit_length.length[symbol]);
+        put_code(b, d->bit_length.code[symbol]);
         put_bits(b, d->tokens[t].extra, token_extra_bits(symbol));
     }
-    put_symbols(b, in, n, w, d->literal.code, d->literal.length, d->distance.code,
-                d->distance.length);
+    put_symbols(b, n, w, d->literal.code, d->distance.code, 3);
 }
 
-static void put_fixed(bit_writer *b, const uint8_t *in, size_t n, const ft_deflate_work *w)
+static void put_fixed(bit_writer *b, size_t n, const ft_deflate_work *w)
 {
-    static const uint8_t five[DISTANCE_CODES] = {5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5,
-                                                 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5};
-    static const uint16_t reversed[DISTANCE_CODES] = {
-        0, 16, 8, 24, 4, 20, 12, 28, 2, 18, 10, 26, 6, 22, 14,
-        30, 1, 17, 9, 25, 5, 21, 13, 29, 3, 19, 11, 27, 7, 23};
     put_bits(b, LAST_BLOCK | FIXED, 3);
-    put_symbols(b, in, n, w, w->fixed_code, w->fixed_length, reversed, five);
+    put_symbols(b, n, w, w->fixed_code, w->fixed_distance_code, 4);
 }
 
 static uint8_t *put_stored(uint8_t *out, const uint8_t *in, size_t n)
@@ -469,52 +540,53 @@ static uint8_t *put_stored(uint8_t *out, const uint8_t *in, size_t n)
 
 /* ------------------------------------------------------------------ the stream */
 
-/* Bits of the block with fixed codes, without its 3 header bits. */
-static unsigned fixed_bits(const symbol_counts *c, const ft_deflate_work *w)
-{
-    unsigned bits = c->extra_bits;
-    for (unsigned s = 0; s < LITERAL_CODES; s++) bits += c->literal[s] * w->fixed_length[s];
-    for (unsigned s = 0; s < DISTANCE_CODES; s++) bits += c->distance[s] * 5;
-    return bits;
-}
-
 static uint32_t adler_sum(const uint8_t *in, size_t n)
 {
-    /* Up to 5,552 bytes neither sum overflows 32 bits. */
-    uint32_t a = 1, b = 0;
-    for (size_t i = 0; i < n; i++) b += a += in[i];
+    /* a = 1 + sum of bytes; b = sum of all values of a: up to 4,096 bytes below 2^32. */
+    uint32_t a = 1, b = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        a += in[i];
+        b += (uint32_t)(n - i) * in[i];
+    }
     return b % 65521 << 16 | a % 65521;
 }
 
-/* Whole bytes of a block of so many bits and its 3 header bits. */
-static inline unsigned block_bytes(unsigned bits) { return (bits + 3 + 7) >> 3; }
+/* Whole bytes of a block of so many bits, its 3 header bits included. */
+static inline size_t block_bytes(size_t bits) { return (bits + 7) >> 3; }
 
 size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
+    if (n > FT_DEFLATE_MAX) return 0;
+    if (n) memcpy(w->window, in, n);
+    find_matches(n, w);
+
+    /* The block is written with fixed codes first: that is its size, and nearly always it. */
+    out[0] = 0x78;
+    out[1] = 0x9c;
+    uint8_t *block = out + 2;
+    bit_writer bits = {block, 0, 0};
+    put_fixed(&bits, n, w);
+    size_t fixed_bits = 8 * (size_t)(bits.out - block) + bits.count;
+    size_t bytes = block_bytes(fixed_bits);
+
     symbol_counts counts;
     dynamic_code dynamic;
-    if (n > FT_DEFLATE_MAX) return 0;
-    find_matches(in, n, w);
-    count_symbols(in, n, w, &counts);
+    count_symbols(n, w, &counts);
     build_dynamic(&counts, &dynamic);
-    unsigned with_fixed = block_bytes(fixed_bits(&counts, w));
-    unsigned with_dynamic = block_bytes(dynamic.bits);
-    unsigned smaller = with_fixed <= with_dynamic ? with_fixed : with_dynamic;
+    int fixed = bytes <= block_bytes(dynamic.bits + 3);
+    if (!fixed) bytes = block_bytes(dynamic.bits + 3);
 
-    uint8_t *end = out;
-    *end++ = 0x78;
-    *end++ = 0x9c;
-    if (n + 4 <= smaller) {
-        end = put_stored(end, in, n);
+    uint8_t *end;
+    if (n + 4 <= bytes) {
+        end = put_stored(block, w->window, n);
     } else {
-        bit_writer bits = {end, 0, 0};
-        if (with_fixed <= with_dynamic)
-            put_fixed(&bits, in, n, w);
-        else
-            put_dynamic(&bits, in, n, w, &dynamic);
+        if (!fixed) {
+            bits = (bit_writer){block, 0, 0};
+            put_dynamic(&bits, n, w, &dynamic);
+        }
         end = finish_bits(&bits);
     }
-    uint32_t sum = adler_sum(in, n);
+    uint32_t sum = adler_sum(w->window, n);
     *end++ = (uint8_t)(sum >> 24);
     *end++ = (uint8_t)(sum >> 16);
     *end++ = (uint8_t)(sum >> 8);
@@ -528,16 +600,19 @@ void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out
     for (size_t i = 0; i < count; i++) out_n[i] = ft_zlib(in[i], n[i], out[i], w);
 }
 
-/* A stored block takes 5 bytes more than the payload, no other block is taken when longer;
- * header and trailer 6; the bit writer stores 8 bytes at a time. */
-size_t ft_zlib_bound(size_t n) { return n + 5 + 6 + 53; }
+/* The block is tried with fixed codes first: 9 bits a byte at most (a match takes fewer than
+ * its bytes as literals, but for 3 of them: at most 7 + 5 + 10 bits with distances below
+ * 4,096, also below 27), and 10 bits.  Header and trailer are 6 bytes, a store 8. */
+size_t ft_zlib_bound(size_t n) { return n + n / 8 + 32; }
 
 void ft_deflate_work_init(ft_deflate_work *w)
 {
+    uint8_t length[288];
     memset(w, 0, sizeof *w);
-    for (unsigned s = 0; s < 288; s++)
-        w->fixed_length[s] = s < 144 ? 8 : s < 256 ? 9 : s < 280 ? 7 : 8;
-    assign_codes(w->fixed_length, 288, w->fixed_code);
+    for (unsigned s = 0; s < 288; s++) length[s] = s < 144 ? 8 : s < 256 ? 9 : s < 280 ? 7 : 8;
+    assign_codes(length, 288, w->fixed_code);
+    memset(length, 5, DISTANCE_CODES);
+    assign_codes(length, DISTANCE_CODES, w->fixed_distance_code);
 }
 
 int ft_deflate_select(const char *name) { return strcmp(name, "portable") == 0; }

@@ -19,21 +19,26 @@ typedef struct {
     uint16_t at;       /* position of its first byte in the payload */
     uint16_t length;   /* 3..258 */
     uint16_t distance; /* 1..4095 */
+    uint8_t length_code, distance_code; /* RFC 1951, 3.2.5: 0..28 and 0..29 */
 } ft_deflate_match;
 
 /* The encoder's working memory: one per thread, initialised once, reused for every call. */
 typedef struct ft_deflate_work {
+    /* The payload, with room for reading whole words beyond its end. */
+    uint8_t window[FT_DEFLATE_MAX + 64];
     /* Last position of each 15-bit hash, stored as base + position: entries of earlier payloads
      * are at most base, so the table is cleared only when base would overflow. */
     uint16_t head[1 << 15];
     uint32_t base;
     /* Previous position with the same hash, 0 = none (position 0 is never a match source). */
-    uint16_t previous[FT_DEFLATE_MAX];
+    uint16_t previous[FT_DEFLATE_MAX + 2];
+    /* The positions that have a previous one, ascending, ended by 65535. */
+    uint16_t linked[FT_DEFLATE_MAX + 1];
     ft_deflate_match matches[FT_DEFLATE_MAX / 3 + 1];
-    size_t match_count;
-    /* The fixed code (RFC 1951, 3.2.6), bits in the order in which they are sent. */
-    uint16_t fixed_code[288];
-    uint8_t fixed_length[288];
+    size_t match_count, literal_count;
+    /* The fixed code (RFC 1951, 3.2.6), each word its bits in sending order and its length. */
+    uint32_t fixed_code[288];
+    uint32_t fixed_distance_code[30];
 } ft_deflate_work;
 
 /* Room for the stream of any payload of n bytes, with slack for stores of whole words. */
