@@ -1,0 +1,618 @@
+/* Stock zlib's level 6 for one short payload.  Three steps:
+ *   find_matches   zlib's lazy parse: hash chains, budget, tie rules;
+ *   count_symbols  the symbol frequencies of the parse;
+ *   write_stream   one block: stored, fixed or dynamic, whichever zlib takes, and its bits.
+ * docs/deflate.md explains every rule that decides about a bit. */
+#include "deflate.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ symbols of RFC 1951 */
+
+enum {
+    END_OF_BLOCK = 256,
+    LITERAL_CODES = 286, /* literals, end of block, 29 length codes */
+    DISTANCE_CODES = 30,
+    BIT_LENGTH_CODES = 19,
+    MIN_MATCH = 3,
+    MAX_MATCH = 258
+};
+
+static inline unsigned log2_floor(unsigned x) { return 31u - (unsigned)__builtin_clz(x); }
+
+/* Length code 0..28 (symbol minus 257) of a match length, and its number of extra bits. */
+static inline unsigned length_code(unsigned length)
+{
+    unsigned x = length - MIN_MATCH;
+    if (x < 8) return x;
+    if (length == MAX_MATCH) return 28;
+    unsigned extra = log2_floor(x) - 2;
+    return 4 * extra + 4 + ((x >> extra) & 3);
+}
+
+static inline unsigned length_extra(unsigned code)
+{
+    return code < 8 || code == 28 ? 0 : (code - 4) >> 2;
+}
+
+/* Distance code 0..29 of a distance, and its number of extra bits. */
+static inline unsigned distance_code(unsigned distance)
+{
+    unsigned x = distance - 1;
+    if (x < 4) return x;
+    unsigned extra = log2_floor(x) - 1;
+    return 2 * extra + 2 + ((x >> extra) & 1);
+}
+
+static inline unsigned distance_extra(unsigned code) { return code < 4 ? 0 : (code - 2) >> 1; }
+
+/* In both cases the extra bits are the low bits of length - 3 or distance - 1. */
+
+/* ------------------------------------------------------------------ matches */
+
+/* zlib's tuning of level 6. */
+enum {
+    CHAIN_BUDGET = 128, /* candidates looked at ... */
+    GOOD_LENGTH = 8,    /* ... a quarter of it once the pending match is this long */
+    LAZY_LENGTH = 16,   /* a match this long is taken without looking at the next position */
+    NICE_LENGTH = 128   /* a candidate this long ends the search */
+};
+
+static inline uint32_t load32le(const uint8_t *in)
+{
+    uint32_t x;
+    memcpy(&x, in, 4);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap32(x);
+#endif
+    return x;
+}
+
+static inline uint64_t load64le(const uint8_t *in)
+{
+    uint64_t x;
+    memcpy(&x, in, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+/* Links every position to the previous one of equal hash and lists the positions that have
+ * one.  zlib enters all positions up to n - 3, whatever the parse does, so the chains can be
+ * built beforehand. */
+static void link_positions(size_t n, ft_deflate_work *w)
+{
+    const uint8_t *in = w->window;
+    uint16_t *linked = w->linked;
+    if (w->base + n > UINT16_MAX) {
+        memset(w->head, 0, sizeof w->head);
+        w->base = 0;
+    }
+    uint32_t base = w->base;
+    size_t end = n < MIN_MATCH ? 0 : n - (MIN_MATCH - 1);
+    for (size_t i = 0; i < end; i++) {
+        uint32_t x = load32le(in + i);
+        uint32_t hash = (x << 10 ^ (x >> 3 & 0x1fe0) ^ (x >> 16 & 0xff)) & 0x7fff;
+        int32_t last = (int32_t)w->head[hash] - (int32_t)base;
+        w->head[hash] = (uint16_t)(base + i);
+        w->previous[i] = (uint16_t)(last > 0 ? last : 0);
+        *linked = (uint16_t)i;
+        linked += last > 0;
+    }
+    w->previous[end] = w->previous[end + 1] = 0;
+    *linked = UINT16_MAX;
+    w->base += (uint32_t)n;
+}
+
+/* How many of at most `limit` bytes are equal; may read up to 8 bytes beyond. */
+static inline unsigned common_length(const uint8_t *a, const uint8_t *b, unsigned limit)
+{
+    for (unsigned k = 0; k < limit; k += 8) {
+        uint64_t difference = load64le(a + k) ^ load64le(b + k);
+        if (difference) {
+            k += (unsigned)__builtin_ctzll(difference) >> 3;
+            return k < limit ? k : limit;
+        }
+    }
+    return limit;
+}
+
+/* The longest match at position i that is longer than `best`: its length, or `best` if there
+ * is none; the nearest wins among equals.  The caller has seen that previous[i] is not 0. */
+static inline unsigned longest_match(size_t n, const ft_deflate_work *w, size_t i, unsigned best,
+                                     unsigned *distance)
+{
+    const uint8_t *in = w->window;
+    unsigned ahead = (unsigned)(n - i);
+    unsigned limit = ahead < MAX_MATCH ? ahead : MAX_MATCH;
+    unsigned nice = ahead < NICE_LENGTH ? ahead : NICE_LENGTH;
+    unsigned budget = best >= GOOD_LENGTH ? CHAIN_BUDGET / 4 : CHAIN_BUDGET;
+    if (best >= limit) return best;
+    for (unsigned at = w->previous[i]; at != 0 && budget != 0; at = w->previous[at], budget--) {
+        if (in[at + best] != in[i + best]) continue;
+        unsigned length = common_length(in + at, in + i, limit);
+        if (length > best) {
+            best = length;
+            *distance = (unsigned)(i - at);
+            if (length >= nice) break;
+        }
+    }
+    return best;
+}
+
+/* The lazy parse: a match shorter than LAZY_LENGTH is given up for a strictly longer one at
+ * the next position.  Only linked positions can start a match. */
+static void find_matches(size_t n, ft_deflate_work *w)
+{
+    ft_deflate_match *match = w->matches;
+    size_t literals = n, next = 0;
+    link_positions(n, w);
+    for (const uint16_t *linked = w->linked; *linked != UINT16_MAX; linked++) {
+        size_t i = *linked;
+        unsigned distance = 0;
+        if (i < next) continue;
+        unsigned length = longest_match(n, w, i, MIN_MATCH - 1, &distance);
+        if (length < MIN_MATCH) continue;
+        while (length < LAZY_LENGTH && w->previous[i + 1]) {
+            unsigned longer = longest_match(n, w, i + 1, length, &distance);
+            if (longer == length) break;
+            length = longer;
+            i++;
+        }
+        match->at = (uint16_t)i;
+        match->length = (uint16_t)length;
+        match->distance = (uint16_t)distance;
+        match->length_code = (uint8_t)length_code(length);
+        match->distance_code = (uint8_t)distance_code(distance);
+        match++;
+        literals -= length;
+        next = i + length;
+    }
+    w->match_count = (size_t)(match - w->matches);
+    w->literal_count = literals;
+}
+
+/* ------------------------------------------------------------------ frequencies */
+
+typedef struct {
+    uint16_t literal[LITERAL_CODES]; /* literals, end of block, lengths */
+    uint16_t distance[DISTANCE_CODES];
+    unsigned extra_bits; /* of all lengths and distances */
+} symbol_counts;
+
+static void count_symbols(size_t n, const ft_deflate_work *w, symbol_counts *c)
+{
+    const uint8_t *in = w->window;
+    const ft_deflate_match *match = w->matches, *end = match + w->match_count;
+    size_t i = 0;
+    memset(c, 0, sizeof *c);
+    for (; match < end; match++) {
+        while (i < match->at) c->literal[in[i++]]++;
+        c->literal[END_OF_BLOCK + 1 + match->length_code]++;
+        c->distance[match->distance_code]++;
+        c->extra_bits += length_extra(match->length_code) + distance_extra(match->distance_code);
+        i += match->length;
+    }
+    while (i < n) c->literal[in[i++]]++;
+    c->literal[END_OF_BLOCK]++;
+}
+
+/* ------------------------------------------------------------------ Huffman trees */
+
+typedef struct {
+    uint8_t length[LITERAL_CODES + 1];
+    uint32_t code[LITERAL_CODES]; /* CODE(bits, length), filled in when needed */
+    unsigned used;                /* symbols 0..used-1 are transmitted */
+    unsigned bits;                /* sum of frequency x length, forced symbols not counted */
+} huffman_tree;
+
+/* A code word: its bits in sending order (most significant first), and how many they are. */
+#define CODE(bits, length) ((uint32_t)(length) << 16 | (bits))
+#define CODE_BITS(code) ((code) & 0xffff)
+#define CODE_LENGTH(code) ((code) >> 16)
+
+static inline unsigned reverse_bits(unsigned code, unsigned length)
+{
+    unsigned reversed = 0;
+    for (; length; length--, code >>= 1) reversed = reversed << 1 | (code & 1);
+    return reversed;
+}
+
+/* The canonical code of RFC 1951, 3.2.2. */
+static void assign_codes(const uint8_t *length, unsigned symbols, uint32_t *code)
+{
+    unsigned count[16] = {0}, next[16] = {0};
+    for (unsigned s = 0; s < symbols; s++) count[length[s]]++;
+    count[0] = 0;
+    for (unsigned l = 1; l < 16; l++) next[l] = (next[l - 1] + count[l - 1]) << 1;
+    for (unsigned s = 0; s < symbols; s++)
+        if (length[s])
+            code[s] = CODE(reverse_bits(next[length[s]]++, length[s]), length[s]);
+}
+
+/* A heap entry: frequency, depth of its subtree, node.  Order is (frequency, depth) only; what
+ * happens among equals decides about the shape of the tree, so the sift is zlib's exactly. */
+enum { NODE_BITS = 10, DEPTH_BITS = 5 };
+#define NODE(entry) ((entry) & ((1u << NODE_BITS) - 1))
+#define KEY(entry) ((entry) >> NODE_BITS)
+#define DEPTH(entry) (KEY(entry) & ((1u << DEPTH_BITS) - 1))
+#define ENTRY(frequency, depth, node) \
+    (((uint32_t)(frequency) << DEPTH_BITS | (depth)) << NODE_BITS | (node))
+
+static void sift_down(uint32_t *heap, unsigned size, unsigned slot)
+{
+    uint32_t entry = heap[slot];
+    for (unsigned child; (child = 2 * slot) <= size; slot = child) {
+        if (child < size && KEY(heap[child + 1]) <= KEY(heap[child])) child++;
+        if (KEY(entry) <= KEY(heap[child])) break;
+        heap[slot] = heap[child];
+    }
+    heap[slot] = entry;
+}
+
+/* Lengths above max_length: as zlib does, move leaves up the tree by counts, then deal the
+ * lengths out anew, longest first, to the leaves in the order in which they left the heap. */
+static void limit_lengths(const uint16_t *removed, unsigned removed_count, unsigned symbols,
+                          unsigned max_length, unsigned too_long, unsigned *count,
+                          uint8_t *length)
+{
+    for (int excess = (int)too_long; excess > 0; excess -= 2) {
+        unsigned bits = max_length - 1;
+        while (count[bits] == 0) bits--;
+        count[bits]--;
+        count[bits + 1] += 2;
+        count[max_length]--;
+    }
+    const uint16_t *next = removed;
+    const uint16_t *end = removed + removed_count;
+    for (unsigned bits = max_length; bits != 0; bits--)
+        for (unsigned left = count[bits]; left != 0 && next < end; next++)
+            if (*next < symbols) {
+                length[*next] = (uint8_t)bits;
+                left--;
+            }
+}
+
+/* zlib's tree over symbols 0..symbols-1.  At least two symbols get a code: 0 and 1 are forced
+ * in as needed (their bits do not count). */
+static void build_tree(const uint16_t *frequency, unsigned symbols, unsigned max_length,
+                       huffman_tree *tree)
+{
+    uint32_t heap[LITERAL_CODES + 2];
+    uint16_t parent[2 * LITERAL_CODES];
+    uint8_t depth[2 * LITERAL_CODES]; /* distance from the root */
+    uint16_t removed[2 * LITERAL_CODES];
+    unsigned size = 0, last = 0, node = symbols, removed_count = 0;
+
+    memset(tree->length, 0, sizeof tree->length);
+    for (unsigned s = 0; s < symbols; s++)
+        if (frequency[s]) {
+            heap[++size] = ENTRY(frequency[s], 0, s);
+            last = s;
+        }
+    unsigned used = size ? last + 1 : 0; /* symbols up to the last used */
+    while (size < 2) {
+        unsigned s = used < 3 ? used++ : 0;
+        if (s > last) last = s;
+        heap[++size] = ENTRY(1, 0, s);
+    }
+    tree->used = last + 1;
+
+    for (unsigned slot = size / 2; slot != 0; slot--) sift_down(heap, size, slot);
+    do {
+        uint32_t a = heap[1];
+        heap[1] = heap[size--];
+        sift_down(heap, size, 1);
+        uint32_t b = heap[1];
+        unsigned deeper = DEPTH(a) > DEPTH(b) ? DEPTH(a) : DEPTH(b);
+        unsigned sum = (KEY(a) >> DEPTH_BITS) + (KEY(b) >> DEPTH_BITS);
+        removed[removed_count++] = (uint16_t)NODE(a);
+        removed[removed_count++] = (uint16_t)NODE(b);
+        parent[NODE(a)] = parent[NODE(b)] = (uint16_t)node;
+        heap[1] = ENTRY(sum, deeper + 1, node);
+        node++;
+        sift_down(heap, size, 1);
+    } while (size >= 2);
+
+    unsigned count[32] = {0}, too_long = 0;
+    depth[node - 1] = 0;
+    for (unsigned r = removed_count; r-- != 0;) {
+        unsigned s = removed[r];
+        unsigned d = depth[parent[s]] + 1u;
+        if (d > max_length) {
+            d = max_length;
+            too_long++;
+        }
+        depth[s] = (uint8_t)d;
+        if (s < symbols) {
+            tree->length[s] = (uint8_t)d;
+            count[d]++;
+        }
+    }
+    if (too_long)
+        limit_lengths(removed, removed_count, symbols, max_length, too_long, count, tree->length);
+    tree->bits = 0;
+    for (unsigned s = 0; s < tree->used; s++) tree->bits += frequency[s] * tree->length[s];
+}
+
+/* ------------------------------------------------------------------ the dynamic header */
+
+/* Order in which the lengths of the bit-length code are sent (RFC 1951, 3.2.7). */
+static const uint8_t bit_length_order[BIT_LENGTH_CODES] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
+                                                           11, 4,  12, 3, 13, 2, 14, 1, 15};
+
+/* One token of the run-length form of the code lengths. */
+typedef struct {
+    uint8_t symbol; /* 0..15 a length, 16 repeat, 17 and 18 zeros */
+    uint8_t extra;  /* value of the extra bits */
+} length_token;
+
+static inline unsigned token_extra_bits(unsigned symbol)
+{
+    return symbol < 16 ? 0 : symbol == 16 ? 2 : symbol == 17 ? 3 : 7;
+}
+
+typedef struct {
+    huffman_tree literal, distance, bit_length;
+    length_token tokens[LITERAL_CODES + DISTANCE_CODES];
+    unsigned token_count;
+    unsigned bit_length_count; /* how many of bit_length_order are sent, at least 4 */
+    unsigned bits;             /* whole block but for its 3 header bits */
+} dynamic_code;
+
+/* zlib runs the literal and the distance lengths through the run-length code one after the
+ * other, no run crosses from one to the other; a run of a nonzero length sends the length
+ * itself first, then repeats of 3 to 6, unless fewer than 3 are left. */
+static length_token *run_lengths(const huffman_tree *tree, length_token *out)
+{
+    const uint8_t *length = tree->length;
+    for (unsigned s = 0; s < tree->used;) {
+        unsigned value = length[s], run = 1;
+        while (s + run < tree->used && length[s + run] == value) run++;
+        s += run;
+        if (value != 0) {
+            *out++ = (length_token){(uint8_t)value, 0};
+            run--;
+        }
+        while (run >= MIN_MATCH) {
+            unsigned most = value ? 6 : 138;
+            unsigned part = run < most ? run : most;
+            unsigned symbol = value ? 16 : part <= 10 ? 17 : 18;
+            *out++ = (length_token){(uint8_t)symbol, (uint8_t)(part - (symbol == 18 ? 11 : 3))};
+            run -= part;
+        }
+        for (; run != 0; run--) *out++ = (length_token){(uint8_t)value, 0};
+    }
+    return out;
+}
+
+static void build_dynamic(const symbol_counts *c, dynamic_code *d)
+{
+    uint16_t frequency[BIT_LENGTH_CODES] = {0};
+    build_tree(c->literal, LITERAL_CODES, 15, &d->literal);
+    build_tree(c->distance, DISTANCE_CODES, 15, &d->distance);
+    length_token *end = run_lengths(&d->literal, d->tokens);
+    end = run_lengths(&d->distance, end);
+    d->token_count = (unsigned)(end - d->tokens);
+
+    d->bits = 5 + 5 + 4 + d->literal.bits + d->distance.bits + c->extra_bits;
+    for (unsigned t = 0; t < d->token_count; t++) {
+        frequency[d->tokens[t].symbol]++;
+        d->bits += token_extra_bits(d->tokens[t].symbol);
+    }
+    build_tree(frequency, BIT_LENGTH_CODES, 7, &d->bit_length);
+    d->bit_length_count = BIT_LENGTH_CODES;
+    while (d->bit_length_count > 4 &&
+           d->bit_length.length[bit_length_order[d->bit_length_count - 1]] == 0)
+        d->bit_length_count--;
+    d->bits += d->bit_length.bits + 3 * d->bit_length_count;
+}
+
+/* ------------------------------------------------------------------ bits */
+
+/* Bits go out from the least significant end.  At most 7 bits wait between two calls, so up
+ * to 57 can be added; every call stores 8 bytes, the slack of ft_zlib_bound. */
+typedef struct {
+    uint8_t *out;
+    uint64_t waiting;
+    unsigned count;
+} bit_writer;
+
+static inline void store64le(uint8_t *out, uint64_t x)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    memcpy(out, &x, 8);
+}
+
+static inline void put_bits(bit_writer *b, uint64_t value, unsigned count)
+{
+    b->waiting |= value << b->count;
+    b->count += count;
+    store64le(b->out, b->waiting);
+    b->out += b->count >> 3;
+    b->waiting >>= b->count & ~7u;
+    b->count &= 7;
+}
+
+static uint8_t *finish_bits(bit_writer *b)
+{
+    if (b->count) *b->out++ = (uint8_t)b->waiting;
+    return b->out;
+}
+
+static inline void put_code(bit_writer *b, uint32_t code)
+{
+    put_bits(b, CODE_BITS(code), CODE_LENGTH(code));
+}
+
+/* Two code words one after the other. */
+static inline uint64_t join(uint64_t first, unsigned first_length, uint64_t second)
+{
+    return first | second << first_length;
+}
+
+/* Literals in[0..n) in groups: of four if no code is longer than 14 bits, else of three. */
+static inline void put_literals(bit_writer *b, const uint8_t *in, size_t n, const uint32_t *code,
+                                unsigned group)
+{
+    for (; n >= group; n -= group, in += group) {
+        uint32_t c0 = code[in[0]], c1 = code[in[1]], c2 = code[in[2]];
+        unsigned l0 = CODE_LENGTH(c0), l1 = CODE_LENGTH(c1), l2 = CODE_LENGTH(c2);
+        uint64_t low = join(CODE_BITS(c0), l0, CODE_BITS(c1)), high = CODE_BITS(c2);
+        if (group == 4) {
+            uint32_t c3 = code[in[3]];
+            high = join(high, l2, CODE_BITS(c3));
+            l2 += CODE_LENGTH(c3);
+        }
+        put_bits(b, join(low, l0 + l1, high), l0 + l1 + l2);
+    }
+    for (; n; n--, in++) put_code(b, code[*in]);
+}
+
+static inline void put_match(bit_writer *b, const ft_deflate_match *match, const uint32_t *code,
+                             const uint32_t *distance_code)
+{
+    uint32_t lc = code[END_OF_BLOCK + 1 + match->length_code];
+    uint32_t dc = distance_code[match->distance_code];
+    unsigned le = length_extra(match->length_code), de = distance_extra(match->distance_code);
+    unsigned length = (match->length - (unsigned)MIN_MATCH) & ((1u << le) - 1);
+    unsigned distance = (match->distance - 1u) & ((1u << de) - 1);
+    unsigned ll = CODE_LENGTH(lc), dl = CODE_LENGTH(dc);
+    uint64_t first = join(CODE_BITS(lc), ll, length), second = join(CODE_BITS(dc), dl, distance);
+    put_bits(b, join(first, ll + le, second), ll + le + dl + de); /* at most 48 */
+}
+
+/* The symbols of the block. */
+static inline void put_symbols(bit_writer *b, size_t n, const ft_deflate_work *w,
+                               const uint32_t *code, const uint32_t *distance_code, unsigned group)
+{
+    const ft_deflate_match *match = w->matches, *end = match + w->match_count;
+    size_t i = 0;
+    for (; match < end; match++) {
+        put_literals(b, w->window + i, match->at - i, code, group);
+        put_match(b, match, code, distance_code);
+        i = match->at + match->length;
+    }
+    put_literals(b, w->window + i, n - i, code, group);
+    put_code(b, code[END_OF_BLOCK]);
+}
+
+enum { LAST_BLOCK = 1, STORED = 0 << 1, FIXED = 1 << 1, DYNAMIC = 2 << 1 };
+
+static void put_dynamic(bit_writer *b, size_t n, const ft_deflate_work *w, dynamic_code *d)
+{
+    assign_codes(d->literal.length, LITERAL_CODES, d->literal.code);
+    assign_codes(d->distance.length, DISTANCE_CODES, d->distance.code);
+    assign_codes(d->bit_length.length, BIT_LENGTH_CODES, d->bit_length.code);
+    put_bits(b, LAST_BLOCK | DYNAMIC, 3);
+    put_bits(b, d->literal.used - 257, 5);
+    put_bits(b, d->distance.used - 1, 5);
+    put_bits(b, d->bit_length_count - 4, 4);
+    for (unsigned k = 0; k < d->bit_length_count; k++)
+        put_bits(b, d->bit_length.length[bit_length_order[k]], 3);
+    for (unsigned t = 0; t < d->token_count; t++) {
+        unsigned symbol = d->tokens[t].symbol;
+        put_code(b, d->bit_length.code[symbol]);
+        put_bits(b, d->tokens[t].extra, token_extra_bits(symbol));
+    }
+    put_symbols(b, n, w, d->literal.code, d->distance.code, 3);
+}
+
+static void put_fixed(bit_writer *b, size_t n, const ft_deflate_work *w)
+{
+    put_bits(b, LAST_BLOCK | FIXED, 3);
+    put_symbols(b, n, w, w->fixed_code, w->fixed_distance_code, 4);
+}
+
+static uint8_t *put_stored(uint8_t *out, const uint8_t *in, size_t n)
+{
+    *out++ = LAST_BLOCK | STORED;
+    *out++ = (uint8_t)n;
+    *out++ = (uint8_t)(n >> 8);
+    *out++ = (uint8_t)~n;
+    *out++ = (uint8_t)(~n >> 8);
+    if (n) memcpy(out, in, n);
+    return out + n;
+}
+
+/* ------------------------------------------------------------------ the stream */
+
+static uint32_t adler_sum(const uint8_t *in, size_t n)
+{
+    /* a = 1 + sum of bytes; b = sum of all values of a: up to 4,096 bytes below 2^32. */
+    uint32_t a = 1, b = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        a += in[i];
+        b += (uint32_t)(n - i) * in[i];
+    }
+    return b % 65521 << 16 | a % 65521;
+}
+
+/* Whole bytes of a block of so many bits, its 3 header bits included. */
+static inline size_t block_bytes(size_t bits) { return (bits + 7) >> 3; }
+
+size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
+{
+    if (n > FT_DEFLATE_MAX) return 0;
+    if (n) memcpy(w->window, in, n);
+    find_matches(n, w);
+
+    /* The block is written with fixed codes first: that is its size, and nearly always it. */
+    out[0] = 0x78;
+    out[1] = 0x9c;
+    uint8_t *block = out + 2;
+    bit_writer bits = {block, 0, 0};
+    put_fixed(&bits, n, w);
+    size_t fixed_bits = 8 * (size_t)(bits.out - block) + bits.count;
+    size_t bytes = block_bytes(fixed_bits);
+
+    symbol_counts counts;
+    dynamic_code dynamic;
+    count_symbols(n, w, &counts);
+    build_dynamic(&counts, &dynamic);
+    int fixed = bytes <= block_bytes(dynamic.bits + 3);
+    if (!fixed) bytes = block_bytes(dynamic.bits + 3);
+
+    uint8_t *end;
+    if (n + 4 <= bytes) {
+        end = put_stored(block, w->window, n);
+    } else {
+        if (!fixed) {
+            bits = (bit_writer){block, 0, 0};
+            put_dynamic(&bits, n, w, &dynamic);
+        }
+        end = finish_bits(&bits);
+    }
+    uint32_t sum = adler_sum(w->window, n);
+    *end++ = (uint8_t)(sum >> 24);
+    *end++ = (uint8_t)(sum >> 16);
+    *end++ = (uint8_t)(sum >> 8);
+    *end++ = (uint8_t)sum;
+    return (size_t)(end - out);
+}
+
+void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out, size_t *out_n,
+                  size_t count, ft_deflate_work *w)
+{
+    for (size_t i = 0; i < count; i++) out_n[i] = ft_zlib(in[i], n[i], out[i], w);
+}
+
+/* The block is tried with fixed codes first: 9 bits a byte at most (a match takes fewer than
+ * its bytes as literals, but for 3 of them: at most 7 + 5 + 10 bits with distances below
+ * 4,096, also below 27), and 10 bits.  Header and trailer are 6 bytes, a store 8. */
+size_t ft_zlib_bound(size_t n) { return n + n / 8 + 32; }
+
+void ft_deflate_work_init(ft_deflate_work *w)
+{
+    uint8_t length[288];
+    memset(w, 0, sizeof *w);
+    for (unsigned s = 0; s < 288; s++) length[s] = s < 144 ? 8 : s < 256 ? 9 : s < 280 ? 7 : 8;
+    assign_codes(length, 288, w->fixed_code);
+    memset(length, 5, DISTANCE_CODES);
+    assign_codes(length, DISTANCE_CODES, w->fixed_distance_code);
+}
+
+int ft_deflate_select(const char *name) { return strcmp(name, "portable") == 0; }

@@ -1,0 +1,66 @@
+/* DEFLATE for short payloads: the zlib stream (RFC 1950, RFC 1951) that stock zlib writes
+ * at level 6, window 15, memory level 8, default strategy, in one call -- byte for byte.
+ * Needs no zlib, allocates nothing.  How and why it is exact: docs/deflate.md. */
+#ifndef FT_DEFLATE_H
+#define FT_DEFLATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The longest payload, in bytes. */
+#define FT_DEFLATE_MAX 4096
+
+/* One back reference of the parse; all bytes outside of matches are literals. */
+typedef struct {
+    uint16_t at;       /* position of its first byte in the payload */
+    uint16_t length;   /* 3..258 */
+    uint16_t distance; /* 1..4095 */
+    uint8_t length_code, distance_code; /* RFC 1951, 3.2.5: 0..28 and 0..29 */
+} ft_deflate_match;
+
+/* The encoder's working memory: one per thread, initialised once, reused for every call. */
+typedef struct ft_deflate_work {
+    /* The payload, with room for reading whole words beyond its end. */
+    uint8_t window[FT_DEFLATE_MAX + 64];
+    /* Last position of each 15-bit hash, stored as base + position: entries of earlier payloads
+     * are at most base, so the table is cleared only when base would overflow. */
+    uint16_t head[1 << 15];
+    uint32_t base;
+    /* Previous position with the same hash, 0 = none (position 0 is never a match source). */
+    uint16_t previous[FT_DEFLATE_MAX + 2];
+    /* The positions that have a previous one, ascending, ended by 65535. */
+    uint16_t linked[FT_DEFLATE_MAX + 1];
+    ft_deflate_match matches[FT_DEFLATE_MAX / 3 + 1];
+    size_t match_count, literal_count;
+    /* The fixed code (RFC 1951, 3.2.6), each word its bits in sending order and its length. */
+    uint32_t fixed_code[288];
+    uint32_t fixed_distance_code[30];
+} ft_deflate_work;
+
+/* Room for the stream of any payload of n bytes, with slack for stores of whole words. */
+size_t ft_zlib_bound(size_t n);
+
+/* To be called once before the first use of a work area. */
+void ft_deflate_work_init(ft_deflate_work *w);
+
+/* Writes the stream of in[0..n) to out (ft_zlib_bound(n) bytes) and returns its size;
+ * 0 if n > FT_DEFLATE_MAX. */
+size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w);
+
+/* The same for many payloads: in[i], n[i] -> out[i], out_n[i]. */
+void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out, size_t *out_n,
+                  size_t count, ft_deflate_work *w);
+
+/* Chooses the instruction set of ft_zlib_many for the whole process: "portable", "sse4",
+ * "avx2", "avx512" or "neon".  Returns 1, or 0 (and changes nothing) if the name is unknown
+ * or the machine lacks it.  The output is the same for all of them. */
+int ft_deflate_select(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,102 @@
+/* The DEFLATE encoder against the system's zlib.
+ *
+ *     cc -std=c11 -O2 deflate_test.c -lz -o deflate_test
+ *     ./deflate_test [payloads per class, default 20000] [seed]
+ *
+ * Only this test needs zlib.  The encoder's source is included, so that its inner functions
+ * can be tested as well. */
+#include "../../src/fasttoken/_native/kernels/deflate.c"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+#include "deflate_payloads.h"
+
+static z_stream reference;
+static ft_deflate_work work;
+static unsigned long compared, stored_blocks, fixed_blocks, dynamic_blocks;
+
+static size_t zlib_stream(const uint8_t *in, size_t n, uint8_t *out, size_t room)
+{
+    deflateReset(&reference);
+    reference.next_in = (Bytef *)in;
+    reference.avail_in = (uInt)n;
+    reference.next_out = out;
+    reference.avail_out = (uInt)room;
+    if (deflate(&reference, Z_FINISH) != Z_STREAM_END) abort();
+    return room - reference.avail_out;
+}
+
+static void fail(const char *what, const uint8_t *in, size_t n)
+{
+    fprintf(stderr, "FAILED: %s, payload of %zu bytes:\n", what, n);
+    for (size_t i = 0; i < n; i++) fprintf(stderr, "%02x", in[i]);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static void compare(const uint8_t *in, size_t n)
+{
+    uint8_t want[PAYLOAD_MAX + 100], got[PAYLOAD_MAX + 100];
+    size_t want_n = zlib_stream(in, n, want, sizeof want);
+    size_t room = ft_zlib_bound(n);
+    memset(got, 0xa5, sizeof got);
+    /* exactly as much memory as promised, so that a sanitizer sees any byte beyond it */
+    uint8_t *exact_in = malloc(n ? n : 1), *exact_out = malloc(room);
+    memcpy(exact_in, in, n);
+    size_t got_n = ft_zlib(exact_in, n, exact_out, &work);
+    if (got_n > room) fail("bound", in, n);
+    if (got_n != want_n || memcmp(exact_out, want, want_n)) fail("bytes differ from zlib", in, n);
+    free(exact_in);
+    free(exact_out);
+    compared++;
+    unsigned type = want[2] >> 1 & 3;
+    *(type == 0 ? &stored_blocks : type == 1 ? &fixed_blocks : &dynamic_blocks) += 1;
+}
+
+static void report(const char *name)
+{
+    printf("%-28s %9lu payloads: %lu stored, %lu fixed, %lu dynamic\n", name, compared,
+           stored_blocks, fixed_blocks, dynamic_blocks);
+    compared = stored_blocks = fixed_blocks = dynamic_blocks = 0;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 20000;
+    rng r = {argc > 2 ? strtoull(argv[2], NULL, 10) : 1};
+    uint8_t in[PAYLOAD_MAX];
+    char name[40];
+
+    if (deflateInit(&reference, 6) != Z_OK) abort();
+    ft_deflate_work_init(&work);
+
+    for (size_t n = 0; n <= PAYLOAD_MAX; n++) {
+        adversarial_payload(&r, 3, in, n), compare(in, n);
+        adversarial_payload(&r, (unsigned)n % ADVERSARIAL_KINDS, in, n), compare(in, n);
+    }
+    report("every length");
+    if (ft_zlib(in, PAYLOAD_MAX + 1, in, &work) != 0) fail("too long a payload", in, 0);
+
+    for (unsigned mix = 0; mix < TOKEN_MIXES; mix++) {
+        project p = random_project(&r);
+        for (unsigned long k = 0; k < rounds; k++) {
+            if (k % 8 == 0) p = random_project(&r);
+            compare(in, token_payload(&r, &p, mix, in));
+        }
+        snprintf(name, sizeof name, "tokens, mix %u", mix);
+        report(name);
+    }
+    for (unsigned kind = 0; kind < ADVERSARIAL_KINDS; kind++) {
+        for (unsigned long k = 0; k < rounds / 4; k++) {
+            size_t n = random_length(&r);
+            adversarial_payload(&r, kind, in, n);
+            compare(in, n);
+        }
+        snprintf(name, sizeof name, "adversarial, kind %u", kind);
+        report(name);
+    }
+    deflateEnd(&reference);
+    puts("ok");
+    return 0;
+}
