@@ -1,0 +1,45 @@
+"""fasttoken mints, parses and verifies Agora.io tokens.
+
+    from fasttoken import Project
+
+    project = Project.from_env()
+    token = project.rtc_token("lobby", 42, "publisher", expire=3600)
+    tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
+"""
+
+from . import formats, services
+from ._core import Backend, backend
+from .arrow import Tokens
+from .errors import (
+    BadRow,
+    CoreError,
+    FastTokenError,
+    FieldError,
+    MalformedToken,
+    RowsError,
+    TokenWarning,
+)
+from .formats import Parsed, parse
+from .project import Project
+from .services import Role
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backend",
+    "BadRow",
+    "CoreError",
+    "FastTokenError",
+    "FieldError",
+    "MalformedToken",
+    "Parsed",
+    "Project",
+    "Role",
+    "RowsError",
+    "TokenWarning",
+    "Tokens",
+    "backend",
+    "formats",
+    "parse",
+    "services",
+]

@@ -1,0 +1,36 @@
+"""The core in pure Python: the readable specification of the native one."""
+
+from .batch import Envelope, Layout, Slot, SlotKind, mint, suspects, text_column, token_list
+from .deflate import deflate, inflate
+from .encode import decode, encode
+from .pack import crc32, pack_i16, pack_map32, pack_str, pack_u16, pack_u32
+from .sign import Certificate, hmac_sha256
+
+__all__ = [
+    "Certificate",
+    "Envelope",
+    "Layout",
+    "Slot",
+    "SlotKind",
+    "cpu_paths",
+    "crc32",
+    "decode",
+    "deflate",
+    "encode",
+    "hmac_sha256",
+    "inflate",
+    "mint",
+    "pack_i16",
+    "pack_map32",
+    "pack_str",
+    "pack_u16",
+    "pack_u32",
+    "suspects",
+    "text_column",
+    "token_list",
+]
+
+
+def cpu_paths() -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The CPU path in use, those that can be used, and those that failed their self-test."""
+    return "python", ("python",), ()

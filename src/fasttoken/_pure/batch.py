@@ -1,0 +1,166 @@
+"""Many tokens from one layout: constant bytes with slots that columns fill, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .deflate import deflate
+from .encode import encode
+from .pack import crc32, pack_i16, pack_str, pack_u32
+from .sign import Certificate
+
+
+class SlotKind(IntEnum):
+    """What a slot writes of its column."""
+
+    U32 = 0  # a number as u32
+    I16 = 1  # a number as i16
+    STR = 2  # a text after its length as u16; a number as decimal text, 0 as ""
+    RAW = 3  # the same without the length
+    ISSUE_TS = 4  # the issue timestamp as u32 (it has no column)
+    SALT = 5  # the salt as u32 (it has no column)
+
+
+class Slot(NamedTuple):
+    """A place in a layout that a column fills."""
+
+    kind: SlotKind
+    column: int = -1
+
+
+class Envelope(IntEnum):
+    """How a signed body becomes a token."""
+
+    ACCESS_TOKEN = 6
+    ACCESS_TOKEN2 = 7
+
+
+Segment: TypeAlias = bytes | Slot
+Column: TypeAlias = npt.NDArray[Any] | tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
+
+
+class Layout:
+    """Bodies with slots, one for each choice that a row can make.
+
+    ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
+    that only its signature covers (App ID, channel name, uid); the message follows.
+    """
+
+    def __init__(
+        self, envelope: Envelope, prefix: str, variants: Sequence[Sequence[Segment]]
+    ) -> None:
+        self.envelope = envelope
+        self.prefix = prefix
+        self.variants = tuple(tuple(segments) for segments in variants)
+
+
+def _decimal(value: int) -> bytes:
+    return b"%d" % value if value else b""
+
+
+def _text(column: Column, row: int) -> bytes:
+    if isinstance(column, tuple):
+        data, offsets = column
+        return data[offsets[row] : offsets[row + 1]].tobytes()
+    return _decimal(int(column[row]))
+
+
+def _fill(
+    segment: Segment, columns: Sequence[Column], row: int, issue_ts: int, salt: int
+) -> bytes:
+    """The bytes that a segment has in a row."""
+    if isinstance(segment, bytes):
+        return segment
+    if segment.kind is SlotKind.ISSUE_TS:
+        return pack_u32(issue_ts)
+    if segment.kind is SlotKind.SALT:
+        return pack_u32(salt)
+    column = columns[segment.column]
+    if segment.kind is SlotKind.STR:
+        return pack_str(_text(column, row))
+    if segment.kind is SlotKind.RAW:
+        return _text(column, row)
+    number = int(column[row])  # type: ignore[arg-type]
+    return pack_u32(number) if segment.kind is SlotKind.U32 else pack_i16(number)
+
+
+def mint(
+    layout: Layout,
+    certificate: Certificate,
+    issue_ts: npt.NDArray[np.uint32],
+    salts: npt.NDArray[np.uint32],
+    columns: Sequence[Column],
+    choices: npt.NDArray[np.uint8] | None,
+    skip: npt.NDArray[np.bool_] | None,
+    start: int,
+    stop: int,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The tokens of rows ``start`` to ``stop``, one after the other, and where each begins.
+
+    ``issue_ts`` has one value for all rows, or one a row; ``choices`` says which variant a row
+    takes (None: the first); a row that ``skip`` marks gets no bytes. A column is an array of
+    uint32 (int16 for an I16 slot), or the data (uint8) and offsets of texts.
+    """
+    tokens = []
+    for row in range(start, stop):
+        if skip is not None and skip[row]:
+            tokens.append(b"")
+            continue
+        issued = int(issue_ts[row if len(issue_ts) > 1 else 0])
+        salt = int(salts[row])
+        segments = layout.variants[0 if choices is None else choices[row]]
+        parts = [_fill(segment, columns, row, issued, salt) for segment in segments]
+        if layout.envelope is Envelope.ACCESS_TOKEN2:
+            body = b"".join(parts)
+            signature = certificate.sign_access_token2(issued, salt, body)
+            content = deflate(pack_str(signature) + body)
+        else:
+            signature = certificate.sign_access_token(b"".join(parts))
+            crcs = pack_u32(crc32(parts[1])) + pack_u32(crc32(parts[2]))
+            content = pack_str(signature) + crcs + pack_str(b"".join(parts[3:]))
+        tokens.append((layout.prefix + encode(content)).encode())
+    offsets = np.zeros(len(tokens) + 1, np.int64)
+    np.cumsum([len(token) for token in tokens], out=offsets[1:])
+    return np.frombuffer(b"".join(tokens), np.uint8), offsets
+
+
+def text_column(
+    values: Sequence[object],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[int]]:
+    """Texts as one buffer and its offsets, and the rows that are no str or no valid Unicode
+    (these are empty in the buffer)."""
+    texts, bad = [], []
+    for row, value in enumerate(values):
+        try:
+            texts.append(value.encode() if isinstance(value, str) else b"")
+        except UnicodeEncodeError:
+            texts.append(b"")
+            bad.append(row)
+            continue
+        if not isinstance(value, str):
+            bad.append(row)
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    return np.frombuffer(b"".join(texts), np.uint8), offsets, bad
+
+
+def suspects(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[Any], allowed: bytes, longest: int
+) -> npt.NDArray[np.bool_]:
+    """Which texts a rule has to look at: those that are empty, longer than ``longest`` bytes, or
+    have a byte whose entry in the table ``allowed`` (256 bytes) is 0."""
+    bad = np.concatenate([[0], np.cumsum(np.frombuffer(allowed, np.uint8)[data] == 0)])
+    sizes = np.diff(offsets)
+    marked: npt.NDArray[np.bool_] = (sizes == 0) | (sizes > longest)
+    return marked | (bad[offsets[1:]] != bad[offsets[:-1]])
+
+
+def token_list(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> list[str]:
+    """Each token as a str."""
+    text, bounds = data.tobytes().decode("ascii"), offsets.tolist()
+    return [text[bounds[row] : bounds[row + 1]] for row in range(len(bounds) - 1)]

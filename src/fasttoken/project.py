@@ -1,0 +1,659 @@
+"""Project: an App ID and its certificates, from which every token is minted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from . import batch, rules
+from ._core import Certificate
+from .arrow import Tokens
+from .errors import BadRow, FieldError
+from .formats import BY_NAME, access_token, access_token2, dynamic_key, parse, signaling
+from .formats.access_token2 import AccessToken2
+from .services import (
+    Apaas,
+    Chat,
+    ConvoAI,
+    FCdn,
+    Fpa,
+    Role,
+    Rtc,
+    Rtm,
+    Rtm2,
+    Service,
+    Streaming,
+    Stt,
+)
+from .services import role as parse_role
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from typing_extensions import TypedDict, Unpack
+
+    from .services import Column, Permissions
+
+    class Options(TypedDict, total=False):
+        """What every builder of a 007 token takes."""
+
+        issue_ts: int | None
+        salt: int | None
+        allow_wildcard: bool
+        strict_lifetime: bool
+
+    class RtcRtmOptions(Options, total=False):
+        """What the builders of tokens for RTC and RTM take besides."""
+
+        privilege_expire: int
+        join_channel_expire: int | None
+        publish_audio_expire: int | None
+        publish_video_expire: int | None
+        publish_data_expire: int | None
+        rtm_user_id: str | None
+        rtm_expire: int | None
+
+    class BatchOptions(TypedDict, total=False):
+        """What every batch takes."""
+
+        issue_ts: int | Column | None
+        salts: Column | None
+        threads: int
+        allow_wildcard: bool
+        strict_lifetime: bool
+
+
+    AnyRole = Role | Literal["publisher", "subscriber", 1, 2]
+
+HOUR = 3600  # seconds
+ENV = ("AGORA_APP_ID", "AGORA_APP_CERTIFICATE", "AGORA_APP_CERTIFICATE_SECONDARY")
+PUBLISHER_PRIVILEGES = tuple(Rtc.Privilege)
+
+
+def _certificate(field: str, value: object) -> Certificate:
+    """The certificate as a signing key. An error shows nothing of it, its frames included."""
+    problem = rules.hex32_problem(value)
+    if problem or not isinstance(value, str):
+        del value
+        raise FieldError(field, problem, "copy it from the Agora Console")
+    return Certificate(value.encode())
+
+
+def _rtc(
+    channel_name: Any, uid: Any, publishes: bool, privilege_expire: Any, *expiries: Any
+) -> Rtc:
+    """The RTC service of a role; each privilege has its own expiry where it is given."""
+    own = list(expiries) + [None] * (len(PUBLISHER_PRIVILEGES) - len(expiries))
+    privileges = {
+        privilege: privilege_expire if expiry is None else expiry
+        for privilege, expiry in zip(PUBLISHER_PRIVILEGES, own, strict=True)
+        if publishes or privilege is Rtc.Privilege.JOIN_CHANNEL
+    }
+    return Rtc(channel_name, uid, privileges)
+
+
+class Project:
+    """An Agora project: its App ID and its primary and, optionally, secondary certificate.
+
+    Every method is safe to call from many threads. What all builders of 007 tokens take:
+
+    ``expire``: seconds from the issue timestamp until the token ends (1..86400; 0 or more is a
+    `TokenWarning`, since Agora ends every token after 24 hours, and an error with
+    ``strict_lifetime=True``). ``privilege_expire``: seconds from the issue timestamp until a
+    privilege ends, 0 for as long as the token. ``issue_ts``: Unix seconds, default now.
+    ``salt``: a u32, default a secure random one. ``allow_wildcard=True``: a channel name of ``""``
+    or ``"*"`` (any channel) and a uid of 0, ``""`` or ``"*"`` (any user) are meant.
+
+    All raise `FieldError` for a value that breaks a rule of docs/formats.md, "Limits and
+    meanings". Tokens are minted with the primary certificate; both verify.
+    """
+
+    def __init__(
+        self, app_id: str, app_certificate: str, secondary_certificate: str | None = None
+    ) -> None:
+        """Takes the texts of the Agora Console, 32 hexadecimal digits each. `FieldError`
+        otherwise; neither the object nor the error shows a certificate."""
+        given = (app_certificate, secondary_certificate)
+        del app_certificate, secondary_certificate
+        try:
+            self._app_id = rules.app_id(app_id)
+            self._primary = _certificate("app_certificate", given[0])
+            self._secondary = (
+                None if given[1] is None else _certificate("secondary_certificate", given[1])
+            )
+        finally:
+            del given
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Project:
+        """The project of ``AGORA_APP_ID``, ``AGORA_APP_CERTIFICATE`` and, optionally,
+        ``AGORA_APP_CERTIFICATE_SECONDARY``. `FieldError` if one of the first two is missing."""
+        for name in ENV[:2]:
+            if not environ.get(name):
+                raise FieldError(name, "must be set in the environment")
+        return cls(environ[ENV[0]], environ[ENV[1]], environ.get(ENV[2]) or None)
+
+    @property
+    def app_id(self) -> str:
+        """The App ID, in the letter case it was given."""
+        return self._app_id
+
+    def __repr__(self) -> str:
+        return f"Project({self._app_id!r}, ***)"
+
+    # One token, 007 ---------------------------------------------------------------------------
+
+    def token(
+        self,
+        services: Sequence[Service],
+        expire: int = HOUR,
+        *,
+        issue_ts: int | None = None,
+        salt: int | None = None,
+        allow_wildcard: bool = False,
+        strict_lifetime: bool = False,
+    ) -> str:
+        """A 007 token for any services, in any order, a type as often as you like."""
+        if not services:
+            raise FieldError("services", "must hold at least one service")
+        for service in services:
+            for key, seconds in service.privileges.items():
+                rules.integer("privilege", key, 0, rules.U16_MAX)
+                rules.duration(batch.privilege_field(key), seconds)
+            for field in service.FIELDS:
+                field.rule(field.name, getattr(service, field.name), allow_wildcard)
+        claims = AccessToken2(
+            self._app_id,
+            int(time.time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts),
+            rules.lifetime("expire", expire, strict_lifetime),
+            secrets.randbelow(rules.SALT_MAX) + 1 if salt is None else rules.salt(salt),
+            tuple(services),
+        )
+        token = access_token2.build(claims, self._primary)
+        if len(token) > rules.TOKEN_CHARACTERS:
+            rules.warn(f"a token {rules.LONG_TOKEN}")
+        return token
+
+    def rtc_token(
+        self,
+        channel_name: str,
+        uid: int | str,
+        role: AnyRole = Role.PUBLISHER,
+        expire: int = HOUR,
+        *,
+        privilege_expire: int = 0,
+        **options: Unpack[Options],
+    ) -> str:
+        """A token to join an RTC channel as a uid (int) or account (str), in a role."""
+        publishes = parse_role(role) is Role.PUBLISHER
+        return self.token([_rtc(channel_name, uid, publishes, privilege_expire)], expire, **options)
+
+    def rtc_token_with_privileges(
+        self,
+        channel_name: str,
+        uid: int | str,
+        expire: int = HOUR,
+        *,
+        join_channel_expire: int = 0,
+        publish_audio_expire: int = 0,
+        publish_video_expire: int = 0,
+        publish_data_expire: int = 0,
+        **options: Unpack[Options],
+    ) -> str:
+        """A token to join an RTC channel and publish, each privilege with its own expiry."""
+        expiries = (join_channel_expire, publish_audio_expire, publish_video_expire, publish_data_expire)
+        return self.token([_rtc(channel_name, uid, True, 0, *expiries)], expire, **options)
+
+    def rtm_token(
+        self,
+        user_id: str,
+        expire: int = HOUR,
+        *,
+        permissions: Permissions | None = None,
+        **options: Unpack[Options],
+    ) -> str:
+        """A token to log in to Signaling; with permissions (resource -> permission -> names) it
+        carries service 8, else service 2."""
+        login = {Rtm.Privilege.LOGIN: expire}
+        service = Rtm(user_id, login) if permissions is None else Rtm2(user_id, permissions, login)
+        return self.token([service], expire, **options)
+
+    def rtc_rtm_token(
+        self,
+        channel_name: str,
+        uid: int | str,
+        role: AnyRole = Role.PUBLISHER,
+        expire: int = HOUR,
+        **options: Unpack[RtcRtmOptions],
+    ) -> str:
+        """One token for an RTC channel and for Signaling.
+
+        ``join_channel_expire``, ``publish_audio_expire``, ``publish_video_expire`` and
+        ``publish_data_expire`` default to ``privilege_expire`` (0), ``rtm_user_id`` to the text of
+        the uid, ``rtm_expire`` to ``expire``.
+        """
+        return self._rtc_rtm_token([], channel_name, uid, role, expire, **options)
+
+    def convoai_token(
+        self,
+        channel_name: str,
+        uid: int | str,
+        role: AnyRole = Role.PUBLISHER,
+        expire: int = HOUR,
+        **options: Unpack[RtcRtmOptions],
+    ) -> str:
+        """A token for Conversational AI: RTC and RTM as in `rtc_rtm_token`, and service 9."""
+        return self._rtc_rtm_token([ConvoAI()], channel_name, uid, role, expire, **options)
+
+    def stt_token(
+        self,
+        channel_name: str,
+        uid: int | str,
+        role: AnyRole = Role.PUBLISHER,
+        expire: int = HOUR,
+        **options: Unpack[RtcRtmOptions],
+    ) -> str:
+        """A token for speech to text: RTC and RTM as in `rtc_rtm_token`, and service 10."""
+        return self._rtc_rtm_token([Stt()], channel_name, uid, role, expire, **options)
+
+    def _rtc_rtm_token(
+        self,
+        more: list[Service],
+        channel_name: str,
+        uid: int | str,
+        role: AnyRole,
+        expire: int,
+        *,
+        privilege_expire: int = 0,
+        join_channel_expire: int | None = None,
+        publish_audio_expire: int | None = None,
+        publish_video_expire: int | None = None,
+        publish_data_expire: int | None = None,
+        rtm_user_id: str | None = None,
+        rtm_expire: int | None = None,
+        **options: Unpack[Options],
+    ) -> str:
+        expiries = (
+            join_channel_expire,
+            publish_audio_expire,
+            publish_video_expire,
+            publish_data_expire,
+        )
+        publishes = parse_role(role) is Role.PUBLISHER
+        rtc = _rtc(channel_name, uid, publishes, privilege_expire, *expiries)
+        if rtm_user_id is None:
+            rtm_user_id = access_token2.uid_text(uid).decode()
+        rtm = Rtm(rtm_user_id, {Rtm.Privilege.LOGIN: expire if rtm_expire is None else rtm_expire})
+        return self.token([rtc, rtm, *more], expire, **options)
+
+    def chat_user_token(
+        self, user_id: str, expire: int = HOUR, **options: Unpack[Options]
+    ) -> str:
+        """A Chat token for one user."""
+        rules.account("user_id", user_id, False)
+        return self.token([Chat(user_id, {Chat.Privilege.USER: expire})], expire, **options)
+
+    def chat_app_token(self, expire: int = HOUR, **options: Unpack[Options]) -> str:
+        """A Chat token for the app, to call Chat's REST API."""
+        return self.token([Chat("", {Chat.Privilege.APP: expire})], expire, **options)
+
+    def education_room_user_token(
+        self,
+        room_uuid: str,
+        user_uuid: str,
+        role: int,
+        expire: int = HOUR,
+        **options: Unpack[Options],
+    ) -> str:
+        """A token for a user in a room: APaaS, Signaling as that user, and Chat as the MD5 of it.
+
+        ``role`` is the room's own number for a role, a signed 16-bit integer.
+        """
+        rules.account("room_uuid", room_uuid, False)
+        user = rules.account("user_uuid", user_uuid, False)
+        chat_user_id = hashlib.md5(user, usedforsecurity=False).hexdigest()
+        services = [
+            Apaas(room_uuid, user_uuid, role, {Apaas.Privilege.ROOM_USER: expire}),
+            Rtm(user_uuid, {Rtm.Privilege.LOGIN: expire}),
+            Chat(chat_user_id, {Chat.Privilege.USER: expire}),
+        ]
+        return self.token(services, expire, **options)
+
+    def education_user_token(
+        self, user_uuid: str, expire: int = HOUR, **options: Unpack[Options]
+    ) -> str:
+        """A token for a user outside any room."""
+        rules.account("user_uuid", user_uuid, False)
+        service = Apaas("", user_uuid, -1, {Apaas.Privilege.USER: expire})
+        return self.token([service], expire, **options)
+
+    def education_app_token(self, expire: int = HOUR, **options: Unpack[Options]) -> str:
+        """A token for the app, to call the REST API of Education."""
+        return self.token([Apaas("", "", -1, {Apaas.Privilege.APP: expire})], expire, **options)
+
+    # Agora's Education and APaaS builders make the same tokens.
+    apaas_room_user_token = education_room_user_token
+    apaas_user_token = education_user_token
+    apaas_app_token = education_app_token
+
+    def fpa_token(self, expire: int = rules.DAY, **options: Unpack[Options]) -> str:
+        """An FPA token; its privilege lasts as long as the token."""
+        return self.token([Fpa({Fpa.Privilege.LOGIN: 0})], expire, **options)
+
+    def streaming_token(
+        self,
+        channel_name: str,
+        account: int | str,
+        expire: int = HOUR,
+        *,
+        privilege_expire: int = 0,
+        **options: Unpack[Options],
+    ) -> str:
+        """A Streaming token with both its privileges: publish mixed and raw streams."""
+        privileges = dict.fromkeys(Streaming.Privilege, privilege_expire)
+        return self.token([Streaming(channel_name, account, privileges)], expire, **options)
+
+    def fcdn_token(
+        self,
+        channel_name: str,
+        account: int | str,
+        expire: int = HOUR,
+        *,
+        privilege_expire: int = 0,
+        **options: Unpack[Options],
+    ) -> str:
+        """An FCDN token with both its privileges: publish and play."""
+        privileges = dict.fromkeys(FCdn.Privilege, privilege_expire)
+        return self.token([FCdn(channel_name, account, privileges)], expire, **options)
+
+    def temporary_token(
+        self, channel_name: str, *, issue_ts: int | None = None, salt: int | None = None
+    ) -> str:
+        """A token for testing, as the Agora Console makes it: 24 hours, any user, publisher."""
+        rules.channel_name("channel_name", channel_name, False)
+        return self.rtc_token(
+            channel_name, 0, expire=rules.DAY, issue_ts=issue_ts, salt=salt, allow_wildcard=True
+        )
+
+    # One token, 006 and older -----------------------------------------------------------------
+
+    def access_token(
+        self,
+        channel_name: str,
+        uid: int | str,
+        privileges: Mapping[int, int],
+        *,
+        ts: int | None = None,
+        salt: int | None = None,
+        allow_wildcard: bool = False,
+    ) -> str:
+        """A 006 token with any privileges.
+
+        Privilege values and ``ts`` are absolute, in Unix seconds: a privilege of 0 lasts as long
+        as the token, ``ts`` is by default 24 hours from now. An RTM token has its user id as
+        ``channel_name`` and ``uid=""``; see `rtm_token_006`.
+        """
+        channel = rules.channel_name("channel_name", channel_name, allow_wildcard)
+        user = rules.uid("uid", uid, allow_wildcard)
+        return self._access_token(channel, user, privileges, ts, salt)
+
+    def _access_token(
+        self,
+        channel_name: bytes,
+        uid: bytes,
+        privileges: Mapping[int, int],
+        ts: int | None,
+        salt: int | None,
+    ) -> str:
+        for key, when in privileges.items():
+            rules.integer("privilege", key, 0, rules.U16_MAX)
+            rules.unix_ts(batch.privilege_field(key), when)
+        claims = access_token.claims_for(
+            self._app_id,
+            channel_name,
+            uid,
+            secrets.randbelow(rules.SALT_MAX) + 1 if salt is None else rules.salt(salt),
+            int(time.time()) + rules.DAY if ts is None else rules.unix_ts("ts", ts),
+            privileges,
+        )
+        return access_token.build(claims, self._primary, channel_name, uid)
+
+    def rtc_token_006(
+        self,
+        channel_name: str,
+        uid: int | str,
+        role: AnyRole | Literal[0, 101] = Role.PUBLISHER,
+        expire: int = HOUR,
+        *,
+        issue_ts: int | None = None,
+        salt: int | None = None,
+        allow_wildcard: bool = False,
+        strict_lifetime: bool = False,
+    ) -> str:
+        """A 006 token to join an RTC channel in a role; 0 and 101 publish, as in 006.
+
+        ``expire`` is in seconds from the issue timestamp, as everywhere here; the token itself
+        holds the absolute time. 0 lasts as long as the token.
+        """
+        channel = rules.channel_name("channel_name", channel_name, allow_wildcard)
+        user = rules.uid("uid", uid, allow_wildcard)
+        issued = int(time.time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts)
+        seconds = rules.lifetime("expire", expire, strict_lifetime)
+        expires = issued + seconds if seconds else 0
+        privileges = dict.fromkeys(batch.privileges_006(role), expires)
+        return self._access_token(channel, user, privileges, issued + rules.DAY, salt)
+
+    def rtm_token_006(
+        self,
+        user_id: str,
+        expire: int = HOUR,
+        *,
+        issue_ts: int | None = None,
+        salt: int | None = None,
+        strict_lifetime: bool = False,
+    ) -> str:
+        """A 006 token to log in to Signaling; ``expire`` as in `rtc_token_006`."""
+        user = rules.rtm_user_id("user_id", user_id, False)
+        issued = int(time.time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts)
+        seconds = rules.lifetime("expire", expire, strict_lifetime)
+        expires = issued + seconds if seconds else 0
+        privileges = {access_token.Privilege.RTM_LOGIN: expires}
+        return self._access_token(user, b"", privileges, issued + rules.DAY, salt)
+
+    def dynamic_key(
+        self,
+        version: Literal[1, 2, 3, 4, 5],
+        channel_name: str,
+        uid: int = 0,
+        *,
+        expired_ts: int = 0,
+        service: dynamic_key.KeyService = dynamic_key.KeyService.MEDIA_CHANNEL,
+        allow_upload: bool = True,
+        unix_ts: int | None = None,
+        random_int: int | None = None,
+    ) -> str:
+        """A dynamic key, for SDKs before 2.1; Agora deprecates them all.
+
+        ``expired_ts`` (0: no end) and ``unix_ts`` (default now) are absolute, in Unix seconds.
+        ``service`` counts in versions 4 and 5, ``allow_upload`` for an in-channel permission of 5.
+        A uid of 0 means any user, as it always did.
+        """
+        if version not in dynamic_key.PREFIXES:
+            raise FieldError("version", "must be in 1..5")
+        claims = dynamic_key.claims_for(
+            version,
+            self._app_id,
+            int(time.time()) if unix_ts is None else rules.unix_ts("unix_ts", unix_ts),
+            secrets.randbits(32) if random_int is None else rules.salt(random_int),
+            rules.unix_ts("expired_ts", expired_ts),
+            service,
+            allow_upload,
+        )
+        channel = rules.channel_name("channel_name", channel_name, True)
+        user = rules.integer("uid", uid, 0, rules.U32_MAX)
+        return dynamic_key.build(claims, self._primary, channel, user)
+
+    def signaling_token(self, account: str, expired_ts: int) -> str:
+        """A token of the old Signaling SDK; ``expired_ts`` is absolute, in Unix seconds."""
+        rules.account("account", account, False)
+        claims = signaling.SignalingToken(self._app_id, rules.unix_ts("expired_ts", expired_ts))
+        return signaling.build(claims, self._primary, account)
+
+    # Many tokens ------------------------------------------------------------------------------
+
+    @overload
+    def tokens(
+        self, services: Sequence[Service], expire: int | Column = ..., *,
+        output: Literal["list"] = ..., errors: Literal["raise"] = ..., **options: Unpack[BatchOptions],
+    ) -> list[str]: ...
+    @overload
+    def tokens(
+        self, services: Sequence[Service], expire: int | Column = ..., *,
+        output: Literal["arrow"], errors: Literal["raise"] = ..., **options: Unpack[BatchOptions],
+    ) -> Tokens: ...
+    @overload
+    def tokens(
+        self, services: Sequence[Service], expire: int | Column = ..., *,
+        output: Literal["numpy"], errors: Literal["raise"] = ..., **options: Unpack[BatchOptions],
+    ) -> npt.NDArray[np.bytes_]: ...
+    @overload
+    def tokens(
+        self, services: Sequence[Service], expire: int | Column = ..., *,
+        output: Literal["list"] = ..., errors: Literal["null"], **options: Unpack[BatchOptions],
+    ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
+    @overload
+    def tokens(
+        self, services: Sequence[Service], expire: int | Column = ..., *,
+        output: Literal["arrow"], errors: Literal["null"], **options: Unpack[BatchOptions],
+    ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
+    @overload
+    def tokens(
+        self, services: Sequence[Service], expire: int | Column = ..., *,
+        output: Literal["numpy"], errors: Literal["null"], **options: Unpack[BatchOptions],
+    ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
+
+    def tokens(
+        self,
+        services: Sequence[Service],
+        expire: int | Column = HOUR,
+        *,
+        output: batch.Output = "list",
+        errors: batch.Errors = "raise",
+        **options: Unpack[BatchOptions],
+    ) -> Any:
+        """One 007 token a row, for any services.
+
+        Any field or privilege value of any service, ``expire`` and ``issue_ts`` may be a column
+        (list, tuple, NumPy array, Arrow array) or one value for all rows; ``salts`` is a column of
+        u32 or None for secure random ones. All columns have one length. ``threads`` share a large
+        batch; the rows are minted without the GIL.
+
+        ``output``: ``"list"`` of str; ``"arrow"``, a `Tokens` column (large_utf8) without a copy;
+        ``"numpy"``, an array of fixed-width bytes (dtype ``S``, as wide as the longest token).
+
+        With ``errors="raise"`` bad rows raise one `RowsError` that lists them all; with ``"null"``
+        the answer is a pair: the tokens, None (``b""`` in NumPy) where a row is bad, and the
+        `BadRow` of each.
+        """
+        if not services:
+            raise FieldError("services", "must hold at least one service")
+        return self._batch([services], None, expire, output, errors, **options)
+
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = Role.PUBLISHER,
+        expire: int | Column = HOUR,
+        *,
+        privilege_expire: int | Column = 0,
+        output: batch.Output = "list",
+        errors: batch.Errors = "raise",
+        **options: Unpack[BatchOptions],
+    ) -> Any:
+        """One 007 token a row to join an RTC channel; see `rtc_token` and `tokens`."""
+        variants = [
+            [_rtc(channel_names, uids, publishes, privilege_expire)]
+            for publishes in _publishes(roles)
+        ]
+        return self._batch(variants, roles, expire, output, errors, **options)
+
+    def _batch(
+        self,
+        variants: Sequence[Sequence[Service]],
+        roles: Any,
+        expire: Any,
+        output: batch.Output,
+        errors: batch.Errors,
+        *,
+        issue_ts: int | Column | None = None,
+        salts: Column | None = None,
+        threads: int = 1,
+        allow_wildcard: bool = False,
+        strict_lifetime: bool = False,
+    ) -> Any:
+        columns = batch.Columns(allow_wildcard, strict_lifetime)
+        layout = batch.access_token2_layout(columns, self._app_id, variants, expire)
+        choices = columns.roles(roles)
+        if issue_ts is None:
+            issue_ts = int(time.time())
+        return batch.run(
+            layout, columns, self._primary, issue_ts, salts, choices, threads, output, errors
+        )
+
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = Role.PUBLISHER,
+        expire: int | Column = HOUR,
+        *,
+        issue_ts: int | Column | None = None,
+        salts: Column | None = None,
+        output: batch.Output = "list",
+        errors: batch.Errors = "raise",
+        threads: int = 1,
+        allow_wildcard: bool = False,
+        strict_lifetime: bool = False,
+    ) -> Any:
+        """One 006 token a row to join an RTC channel; see `rtc_token_006` and `tokens`."""
+        columns = batch.Columns(allow_wildcard, strict_lifetime)
+        if issue_ts is None:
+            issue_ts = int(time.time())
+        layout = batch.access_token_layout(
+            columns, self._app_id, channel_names, uids, _publishes(roles), expire, issue_ts
+        )
+        choices = columns.roles(roles)
+        return batch.run(
+            layout, columns, self._primary, issue_ts, salts, choices, threads, output, errors
+        )
+
+    # Verifying --------------------------------------------------------------------------------
+
+    def verify_signature(
+        self, token: str, *, channel_name: str | None = None, uid: int | str | None = None
+    ) -> Literal["primary", "secondary"] | None:
+        """Which certificate signed the token: "primary", "secondary", or None for neither.
+
+        Nothing but the signature is looked at, in constant time. 006 tokens need their channel
+        name and uid, dynamic keys and Signaling tokens what they don't carry: `FieldError` if it
+        is missing. `MalformedToken` if the token can't be read.
+        """
+        parsed = parse(token)
+        check = BY_NAME[parsed.format].verify_signature
+        if check(parsed, self._primary, channel_name, uid):
+            return "primary"
+        if self._secondary and check(parsed, self._secondary, channel_name, uid):
+            return "secondary"
+        return None
+
+
+def _publishes(roles: Any) -> list[bool]:
+    """Whether each variant of a batch publishes: two variants for a column of roles."""
+    if batch.is_column(roles):
+        return [True, False]
+    return [parse_role(roles) is Role.PUBLISHER]
