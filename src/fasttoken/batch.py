@@ -101,7 +101,7 @@ class Columns:
             try:
                 rule(value(row))
             except FieldError as error:
-                self.reject(row, field, str(error))
+                self.reject(row, field, error.reason)
 
     def reject(self, row: int, field: str, reason: str) -> None:
         """Marks a row as bad; the first reason stands."""
@@ -110,7 +110,7 @@ class Columns:
     def _nulls(self, field: str, nulls: npt.NDArray[np.bool_] | None) -> None:
         if nulls is not None:
             for row in np.flatnonzero(nulls).tolist():
-                self.reject(row, field, f"{field}: is missing")
+                self.reject(row, field, "is missing")
 
     def _slot(
         self, kind: SlotKind, value: object, rule: object, read: Callable[[], Any]
@@ -227,7 +227,7 @@ class Columns:
             try:
                 texts.append(check(uid).decode())
             except FieldError as error:
-                self.reject(row, field, str(error))
+                self.reject(row, field, error.reason)
                 texts.append("")
         return text_column(texts)[:2]
 
@@ -240,7 +240,7 @@ class Columns:
             try:
                 parts.append(pack(item))
             except FieldError as error:
-                self.reject(row, field, str(error))
+                self.reject(row, field, error.reason)
                 parts.append(b"")
         offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
         return np.frombuffer(b"".join(parts), np.uint8), offsets
@@ -269,7 +269,7 @@ class Columns:
         long = np.flatnonzero((seconds == 0) | (seconds > rules.DAY))
         if self.strict_lifetime:
             for row in long.tolist():
-                self.reject(row, field, f"{field}: {rules.LIFETIME}")
+                self.reject(row, field, rules.LIFETIME)
         elif len(long):
             rules.warn(f"{field} of {len(long)} rows {rules.LIFETIME}")
         return slot
@@ -365,7 +365,7 @@ class Columns:
                 try:
                     found.append(role(item))
                 except FieldError as error:
-                    self.reject(row, "role", str(error))
+                    self.reject(row, "role", error.reason)
                     found.append(Role.SUBSCRIBER)
         return np.array(found, np.uint8) - np.uint8(1)
 
