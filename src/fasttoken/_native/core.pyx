@@ -54,7 +54,7 @@ cdef _select_cpu():
     choice = os.environ.get("FASTTOKEN_CPU", "auto")
     if choice != "auto" and choice not in good:
         raise CoreError(f"FASTTOKEN_CPU must be one of auto, {', '.join(good)} on this machine")
-    chosen = good[-1] if choice == "auto" else choice
+    chosen = good[len(good) - 1] if choice == "auto" else choice
     if not ft_cpu_select(chosen.encode()):
         raise CoreError(f"the CPU path {chosen} failed its self-test")
     if not ft_deflate_select(_LANES.get(chosen, "portable").encode()):
@@ -537,14 +537,18 @@ def mint_one(
         return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
     if not 0 <= choice < len(layout.variants):
         raise IndexError("tuple index out of range")
-    for segment in layout.variants[choice]:
-        if isinstance(segment, bytes) or segment.column < 0:
+    cdef const ft_variant *variant = &layout.c.variants[<size_t> choice]
+    cdef const ft_segment *segment
+    cdef size_t s
+    for s in range(variant.count):
+        segment = &variant.segments[s]
+        if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
             continue
         at = segment.column
         value = values[at]
-        if segment.kind in (SlotKind.STR, SlotKind.RAW) and isinstance(value, bytes):
+        if (segment.kind == FT_STR or segment.kind == FT_RAW) and isinstance(value, bytes):
             _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
-        elif segment.kind == SlotKind.I16:
+        elif segment.kind == FT_I16:
             if not -0x8000 <= value <= 0x7FFF:
                 raise OverflowError(f"{value} does not fit i16")
             _set_number(&row, at, value & 0xFFFF)
