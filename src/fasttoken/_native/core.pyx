@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _pure
 from .._pure import Envelope, Slot, SlotKind
+from .._pure import __all__ as __all__
 from ..errors import CoreError, MalformedToken
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -201,14 +202,18 @@ cdef list _spare = []
 
 cdef class _Minter:
     cdef ft_minter *minter
+    cdef ft_output single  # the token of one row, before it becomes a str
 
     def __cinit__(self):
         self.minter = ft_minter_new()
         if self.minter == NULL:
             raise MemoryError
+        self.single.data = NULL
+        self.single.size = self.single.capacity = 0
 
     def __dealloc__(self):
         ft_minter_free(self.minter)
+        free(self.single.data)
 
 
 cdef _Minter _take():
@@ -432,6 +437,97 @@ cdef class _Buffer:
         }
 
 
+cdef _check(ft_mint_result result):
+    if result.status == FT_MINT_TOO_LONG:
+        raise OverflowError(f"{result.value} does not fit u16")
+    if result.status == FT_MINT_BAD_OFFSET:
+        raise ValueError(f"row {result.value}: a text lies outside its column")
+    if result.status != FT_MINT_OK:
+        raise MemoryError
+
+
+cdef enum:
+    MOST_VALUES = 64  # in one token
+
+
+def mint_one(
+    Layout layout not None,
+    Certificate certificate not None,
+    issue_ts,
+    salt,
+    values,
+    uint8_t choice=0,
+):
+    # One row whose columns lie on the stack.
+    cdef ft_column columns[MOST_VALUES]
+    cdef uint32_t numbers[MOST_VALUES]
+    cdef int64_t bounds[MOST_VALUES][2]
+    cdef int64_t offsets[2]
+    cdef uint32_t issued = _u32(issue_ts)
+    cdef uint32_t salted = _u32(salt)
+    cdef ft_rows rows
+    cdef ft_mint_result result
+    cdef Py_ssize_t i, count = len(values)
+    cdef _Minter minter
+    if count > MOST_VALUES:
+        return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
+    if choice >= layout.c.variant_count:
+        raise IndexError("tuple index out of range")
+    cdef const ft_variant *variant = &layout.c.variants[choice]
+    for i in range(<Py_ssize_t> variant.count):
+        _value(&variant.segments[i], values, count, columns, numbers, bounds)
+    certificate.at(issued)
+    rows.certificate = certificate.text
+    rows.certificate_n = certificate.n
+    rows.certificate_key = &certificate.key
+    rows.key1 = certificate.key1
+    rows.issue_ts = &issued
+    rows.issue_ts_varies = 0
+    rows.salts = &salted
+    rows.columns = columns
+    rows.choices = &choice
+    rows.skip = NULL
+    minter = _take()
+    minter.single.size = 0
+    result = ft_mint(
+        minter.minter, &layout.c, &rows, 0, 1, &minter.single, offsets, _deflate_long
+    )
+    if result.status == FT_MINT_OK:
+        token = PyUnicode_New(minter.single.size, 127)
+        memcpy(PyUnicode_DATA(token), minter.single.data, minter.single.size)
+    _give_back(minter)
+    _check(result)
+    return token
+
+
+cdef int _value(
+    const ft_segment *segment, values, Py_ssize_t count, ft_column *columns, uint32_t *numbers,
+    int64_t (*bounds)[2],
+) except -1:
+    """Makes a column of the one value that a slot has."""
+    cdef size_t at = segment.column
+    if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
+        return 0
+    value = values[at]
+    if isinstance(value, bytes) and (segment.kind == FT_STR or segment.kind == FT_RAW):
+        bounds[at][0], bounds[at][1] = 0, len(value)
+        columns[at].type = FT_COLUMN_TEXT64
+        columns[at].values = bounds[at]
+        columns[at].data = <const uint8_t *> PyBytes_AS_STRING(value)
+        columns[at].data_n = len(value)
+        return 0
+    if segment.kind == FT_I16:
+        if not -0x8000 <= value <= 0x7FFF:
+            raise OverflowError(f"{value} does not fit i16")
+        numbers[at] = value & 0xFFFF
+        columns[at].type = FT_COLUMN_I16
+    else:
+        numbers[at] = _u32(value)
+        columns[at].type = FT_COLUMN_U32
+    columns[at].values = &numbers[at]
+    return 0
+
+
 def mint(
     Layout layout not None,
     Certificate certificate not None,
@@ -461,6 +557,8 @@ def mint(
         ]
         rows.certificate = certificate.text
         rows.certificate_n = certificate.n
+        rows.certificate_key = &certificate.key
+        rows.key1 = NULL
         rows.issue_ts_varies = len(issue_ts) > 1
         rows.issue_ts = <const uint32_t *> _address(
             _array(issue_ts, "uint32", stop if rows.issue_ts_varies else 1)
@@ -486,12 +584,7 @@ def mint(
         _give_back(minter)
     finally:
         PyMem_Free(c_columns)
-    if result.status == FT_MINT_TOO_LONG:
-        raise OverflowError(f"{result.value} does not fit u16")
-    if result.status == FT_MINT_BAD_OFFSET:
-        raise ValueError(f"row {result.value}: a text lies outside its column")
-    if result.status != FT_MINT_OK:
-        raise MemoryError
+    _check(result)
     if buffer.output.size == 0:
         return np.empty(0, np.uint8), bounds
     shrunk = realloc(buffer.output.data, buffer.output.size)
