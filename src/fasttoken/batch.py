@@ -6,9 +6,7 @@ Everything that is no column is checked and packed once, into the constant bytes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from itertools import count
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -17,6 +15,7 @@ import numpy.typing as npt
 from . import rules
 from ._core import (
     Certificate,
+    Check,
     Envelope,
     Layout,
     Slot,
@@ -28,7 +27,7 @@ from ._core import (
     pack_u32,
 )
 from .arrow import Tokens
-from .columns import Columns, Rule, is_column
+from .columns import CHECKS, Columns, Rule, is_column
 from .errors import FieldError, RowsError
 from .formats import access_token, access_token2
 from .formats.access_token2 import by_type, pack_field, pack_permissions
@@ -82,9 +81,12 @@ def _duration(columns: Columns, field: str, value: Any) -> Segment:
         return pack_u32(rules.duration(field, value))
 
     def read() -> npt.NDArray[Any]:
-        highest = rules.ABSOLUTE - 1
         return columns.numbers(
-            field, value, "<u4", 0, highest, lambda seconds: rules.duration(field, seconds)
+            field,
+            value,
+            "<u4",
+            CHECKS[rules.duration],
+            lambda seconds: rules.duration(field, seconds),
         )
 
     return columns.slot(SlotKind.U32, value, rules.duration, read)
@@ -140,9 +142,11 @@ def _field(columns: Columns, name: str, kind: Kind, value: Any, rule: Rule, text
         return columns.slot(text, value, rule, lambda: columns.uids(name, value, rule))
     check = columns.check(name, rule)
     if kind is Kind.I16:
-        low, high = -(2**15), 2**15 - 1
         return columns.slot(
-            SlotKind.I16, value, rule, lambda: columns.numbers(name, value, "<i2", low, high, check)
+            SlotKind.I16,
+            value,
+            rule,
+            lambda: columns.numbers(name, value, "<i2", CHECKS[rule], check),
         )
     return columns.slot(
         SlotKind.RAW,
@@ -251,7 +255,7 @@ def issue_timestamps(
         return rules.integer("issue_ts", value, 0, latest)
 
     if is_column(issue_ts):
-        return columns.numbers("issue_ts", issue_ts, "<u4", 0, latest, check)
+        return columns.numbers("issue_ts", issue_ts, "<u4", Check(0, latest), check)
     return np.array([check(issue_ts)], np.uint32)
 
 
@@ -272,20 +276,25 @@ def one_token_layout(app_id: str, shape: Shape) -> Layout:
 
     Its columns are the lifetime, then for each service its expiries and its fields.
     """
-    column = count()
+    checks: list[Check] = []
+
+    def slot(kind: SlotKind, rule: object) -> Slot:
+        checks.append(CHECKS.get(rule, Check()))
+        return Slot(kind, len(checks) - 1)
+
     segments: Segments = [
         pack_str(app_id.encode()),
         Slot(SlotKind.ISSUE_TS),
-        Slot(SlotKind.U32, next(column)),
+        slot(SlotKind.U32, rules.lifetime),
         Slot(SlotKind.SALT),
         pack_u16(len(shape)),
     ]
     for service, privileges in shape:
         segments += [pack_u16(service.TYPE), pack_u16(len(privileges))]
         for key in privileges:
-            segments += [pack_u16(key), Slot(SlotKind.U32, next(column))]
-        segments += [Slot(_SLOTS[field.kind], next(column)) for field in service.FIELDS]
-    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, [_merged(segments)])
+            segments += [pack_u16(key), slot(SlotKind.U32, rules.duration)]
+        segments += [slot(_SLOTS[field.kind], field.rule) for field in service.FIELDS]
+    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, [_merged(segments)], checks)
 
 
 def one_token(services: Sequence[Service], allow_wildcard: bool) -> tuple[Shape, list[int | bytes]]:
@@ -300,6 +309,25 @@ def one_token(services: Sequence[Service], allow_wildcard: bool) -> tuple[Shape,
             value = rule(name, getattr(service, name), allow_wildcard)
             values.append(pack_permissions(value) if kind is Kind.PERMISSIONS else value)
     return tuple(shape), values
+
+
+@lru_cache(maxsize=1024)
+def rtc_token_006_layout(app_id: str, publishes: bool) -> Layout:
+    """The layout of 006 RTC tokens of a role.
+
+    Its columns are the channel name, the uid, when the token ends and when its privileges do.
+    """
+    granted = JOIN_AND_PUBLISH if publishes else JOIN_AND_PUBLISH[:1]
+    message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(granted))]
+    for privilege in granted:
+        message += [pack_u16(privilege), Slot(SlotKind.U32, 3)]
+    head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
+    return Layout(
+        Envelope.ACCESS_TOKEN,
+        access_token.PREFIX + app_id,
+        [head + _merged(message)],
+        [CHECKS[rules.channel_name], CHECKS[rules.uid], CHECKS[rules.salt], CHECKS[rules.salt]],
+    )
 
 
 # Many tokens ----------------------------------------------------------------------------------
@@ -324,7 +352,7 @@ def run(
     rules.integer("threads", threads, 1, 1024)
     issued = issue_timestamps(columns, issue_ts)
     if salts is not None:
-        salts = columns.numbers("salt", salts, "<u4", 0, rules.U32_MAX, rules.salt)
+        salts = columns.numbers("salt", salts, "<u4", CHECKS[rules.salt], rules.salt)
     if columns.rows is None:
         raise FieldError("columns", "at least one field must be a column", "use token() for one")
     rows = columns.rows
@@ -360,6 +388,8 @@ def _on_threads(
     if threads <= 1:
         whole: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] = mint_rows(0, rows)
         return whole
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and rarely needed
+
     bounds = [rows * part // threads for part in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(mint_rows, bounds[:-1], bounds[1:]))

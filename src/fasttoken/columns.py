@@ -6,30 +6,37 @@ goes before the same rule that a single value has to pass, which then says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from . import arrow, rules
-from ._core import Slot, SlotKind, suspects, text_column
+from ._core import Check, Slot, SlotKind, suspects, text_column
 from .arrow import Numbers, Text
 from .errors import BadRow, FieldError
 from .services import ROLES, Role, role
 
 Rule: TypeAlias = Callable[[str, Any, bool], Any]
-Check: TypeAlias = Callable[[Any], Any]
+BoundRule: TypeAlias = Callable[[Any], Any]
 Texts: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]  # data, and offsets
 
 _ANY_BUT_STAR = bytes(byte != ord(rules.WILDCARD) for byte in range(256))
 _CHANNEL = bytes(chr(byte) in rules.CHANNEL_CHARACTERS for byte in range(256))
-# What the bulk check of a rule lets pass unseen: bytes by this table, up to this length.
-_BULK: dict[object, tuple[bytes, int]] = {
-    rules.channel_name: (_CHANNEL, rules.CHANNEL_BYTES),
-    rules.rtm_user_id: (_ANY_BUT_STAR, rules.RTM_USER_BYTES),
+
+# What passes a rule without being put before it; the rest may break it, or just be unusual.
+CHECKS: Mapping[object, Check] = {
+    rules.channel_name: Check(allowed=_CHANNEL, longest=rules.CHANNEL_BYTES),
+    rules.uid: Check(1, rules.U32_MAX, _ANY_BUT_STAR, rules.ACCOUNT_BYTES),
+    rules.account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES),
+    rules.rtm_user_id: Check(allowed=_ANY_BUT_STAR, longest=rules.RTM_USER_BYTES),
+    rules.optional_account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES),
+    rules.i16: Check(-(2**15), 2**15 - 1),
+    rules.duration: Check(0, rules.ABSOLUTE - 1),
+    rules.lifetime: Check(1, rules.DAY),
+    rules.salt: Check(0, rules.U32_MAX),
 }
-_BULK_TEXT = (_ANY_BUT_STAR, rules.ACCOUNT_BYTES)
 _PANDAS = "pandas makes floats of integers where values are missing: use its Int64"
 
 
@@ -68,7 +75,7 @@ class Columns:
         """Marks a row as bad; the first reason stands."""
         self.bad.setdefault(row, BadRow(row, field, reason))
 
-    def check(self, field: str, rule: Rule) -> Check:
+    def check(self, field: str, rule: Rule) -> BoundRule:
         """The rule of a field, for one value."""
 
         def check(value: Any) -> Any:
@@ -76,7 +83,7 @@ class Columns:
 
         return check
 
-    def _try(self, row: int, field: str, check: Check, value: Any) -> Any:
+    def _try(self, row: int, field: str, check: BoundRule, value: Any) -> Any:
         """What the check makes of a value; None if the row is bad."""
         try:
             return check(value)
@@ -101,9 +108,10 @@ class Columns:
         return column
 
     def numbers(
-        self, field: str, value: Any, dtype: str, low: int, high: int, check: Check
+        self, field: str, value: Any, dtype: str, limits: Check, rule: BoundRule
     ) -> npt.NDArray[Any]:
-        """A column of integers as ``dtype``; what is outside ``low..high`` goes to the check."""
+        """A column of integers as ``dtype``; what is outside the limits goes to the rule."""
+        low, high = limits.low, limits.high
         nulls = None
         if arrow.is_column(value):
             column = self._arrow(field, value)
@@ -114,13 +122,13 @@ class Columns:
             values = _integers(field, value)
             self._length(field, len(values))
         if values.dtype == object:
-            checked = [self._try(row, field, check, item) for row, item in enumerate(values)]
+            checked = [self._try(row, field, rule, item) for row, item in enumerate(values)]
             return np.array([low if item is None else int(item) for item in checked], dtype)
         outside = (values < low) | (values > high)
         if nulls is not None:
             outside &= ~nulls
         for row in np.flatnonzero(outside).tolist():
-            self._try(row, field, check, int(values[row]))
+            self._try(row, field, rule, int(values[row]))
         return np.ascontiguousarray(values.astype(dtype, copy=False))
 
     def texts(self, field: str, value: Any, rule: Rule) -> Texts:
@@ -141,7 +149,8 @@ class Columns:
             data, offsets, wrong = text_column(value)
             for row in wrong:
                 self._try(row, field, check, value[row])
-        marked = suspects(data, offsets, *_BULK.get(rule, _BULK_TEXT))
+        bulk = CHECKS[rule]
+        marked = suspects(data, offsets, bulk.allowed, bulk.longest)
         if nulls is not None:
             marked &= ~nulls
         for row in np.flatnonzero(marked).tolist():
@@ -163,14 +172,14 @@ class Columns:
                 return self.texts(field, value, rules.account)
             if not types <= {int}:
                 return self._mixed_uids(field, value, check)
-        return self.numbers(field, value, "<u4", 1, rules.U32_MAX, check)
+        return self.numbers(field, value, "<u4", CHECKS[rule], check)
 
-    def _mixed_uids(self, field: str, value: Sequence[Any], check: Check) -> Texts:
+    def _mixed_uids(self, field: str, value: Sequence[Any], check: BoundRule) -> Texts:
         self._length(field, len(value))
         texts = [self._try(row, field, check, uid) or b"" for row, uid in enumerate(value)]
         return _joined(texts)
 
-    def packed(self, field: str, value: Any, pack: Check) -> Texts:
+    def packed(self, field: str, value: Any, pack: BoundRule) -> Texts:
         """A column of nested values, each packed on its own."""
         if arrow.is_column(value):
             raise FieldError(field, "must be a list of mappings, or one mapping for all rows")

@@ -45,10 +45,10 @@ _HEAD = (
     "(?P<unix_ts>[0-9]{10})(?P<random_int>[0-9a-f]{8})"
 )
 _LAYOUTS = {
-    1: re.compile(_HEAD),
-    2: re.compile(_HEAD + "(?P<uid>[0-9]{10})(?P<expired_ts>[0-9]{10})"),
-    3: re.compile("003" + _HEAD + "(?P<uid>[0-9]{10})(?P<expired_ts>[0-9]{10})"),
-    4: re.compile("004" + _HEAD + "(?P<expired_ts>[0-9]{10})"),
+    1: _HEAD,
+    2: _HEAD + "(?P<uid>[0-9]{10})(?P<expired_ts>[0-9]{10})",
+    3: "003" + _HEAD + "(?P<uid>[0-9]{10})(?P<expired_ts>[0-9]{10})",
+    4: "004" + _HEAD + "(?P<expired_ts>[0-9]{10})",
 }
 
 
@@ -162,7 +162,7 @@ def build(claims: DynamicKey, certificate: Certificate, channel_name: bytes, uid
 def _version(token: str) -> int:
     """The version of a dynamic key, by its prefix and, for 1 and 2, its length; 0 if none."""
     for version, layout in _LAYOUTS.items():
-        if layout.fullmatch(token):
+        if re.fullmatch(layout, token):
             return version
     return 5 if token.startswith(PREFIXES[5]) else 0
 
@@ -179,7 +179,7 @@ def parse(token: str) -> Parsed:
     version = _version(token)
     if version == 5:
         return _parse5(token)
-    found = _LAYOUTS[version].fullmatch(token) if version else None
+    found = re.fullmatch(_LAYOUTS[version], token) if version else None
     if found is None:
         raise MalformedToken("field", f"not a dynamic key of version {token[2:3]}")
     text = found.groupdict()
