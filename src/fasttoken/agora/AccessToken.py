@@ -9,9 +9,10 @@ import time
 from collections import OrderedDict
 from hashlib import sha256
 from typing import Any
+from zlib import crc32
 
 from fasttoken._core import Certificate as _Certificate
-from fasttoken._core import crc32
+from fasttoken._core import crc32 as _crc32
 from fasttoken._core import encode as _encode
 from fasttoken.formats import access_token as _format
 
@@ -53,7 +54,7 @@ def packInt32(x: Any) -> bytes:
 class ReadByteBuffer:
     """A position in bytes, from which every method reads on."""
 
-    def __init__(self, bytes: bytes) -> None:
+    def __init__(self, bytes: bytes) -> None:  # noqa: A002
         self.buffer = bytes
         self.position = 0
 
@@ -134,6 +135,6 @@ class AccessToken:
         signature = certificate.sign_access_token(
             self.appID.encode() + channel_name + uid + message
         )
-        crcs = packUint32(crc32(channel_name)) + packUint32(crc32(uid))
+        crcs = packUint32(_crc32(channel_name)) + packUint32(_crc32(uid))
         content = packString(signature) + crcs + packString(message)
         return getVersion() + self.appID + _encode(content)

@@ -7,7 +7,7 @@ from ._dynamic_keys import sign as _sign
 from ._dynamic_keys import stamp as _stamp
 from ._dynamic_keys import u32 as _u32
 
-warnings.warn("The DynamicKey module is deprecated", DeprecationWarning)
+warnings.warn("The DynamicKey module is deprecated", DeprecationWarning, stacklevel=1)
 
 
 def generateSignaure(
@@ -16,9 +16,7 @@ def generateSignaure(
     return _sign("", appID, appCertificate, unixTs, randomInt, channelName)
 
 
-def generate(
-    appID: str, appCertificate: str, channelName: Any, unixTs: Any, randomInt: int
-) -> str:
+def generate(appID: str, appCertificate: str, channelName: Any, unixTs: Any, randomInt: int) -> str:
     randomInt = _u32(randomInt)
     signature = generateSignaure(appID, appCertificate, channelName, unixTs, randomInt)
     return signature + appID + _stamp(unixTs, randomInt)

@@ -8,7 +8,7 @@ from ._dynamic_keys import sign as _sign
 from ._dynamic_keys import stamp as _stamp
 from ._dynamic_keys import u32 as _u32
 
-warnings.warn("The DynamicKey2 module is deprecated", DeprecationWarning)
+warnings.warn("The DynamicKey2 module is deprecated", DeprecationWarning, stacklevel=1)
 
 
 def generateSignaure(

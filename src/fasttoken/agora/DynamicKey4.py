@@ -9,7 +9,7 @@ from ._dynamic_keys import sign as _sign
 from ._dynamic_keys import stamp as _stamp
 from ._dynamic_keys import u32 as _u32
 
-warnings.warn("The DynamicKey4 module is deprecated", DeprecationWarning)
+warnings.warn("The DynamicKey4 module is deprecated", DeprecationWarning, stacklevel=1)
 
 
 def _generator(service: str) -> Callable[..., str]:
@@ -61,6 +61,4 @@ def generateSignature(
     expiredTs: Any,
     servicetype: str,
 ) -> str:
-    return _sign(
-        servicetype, appID, appCertificate, unixTs, randomInt, channelName, uid, expiredTs
-    )
+    return _sign(servicetype, appID, appCertificate, unixTs, randomInt, channelName, uid, expiredTs)

@@ -13,7 +13,7 @@ from fasttoken.formats.dynamic_key import KeyService as _KeyService
 from ._dynamic_keys import u32 as _u32
 from .Packer import *
 
-warnings.warn("The DynamicKey5 module is deprecated", DeprecationWarning)
+warnings.warn("The DynamicKey5 module is deprecated", DeprecationWarning, stacklevel=1)
 
 MEDIA_CHANNEL_SERVICE = _KeyService.MEDIA_CHANNEL.value
 RECORDING_SERVICE = _KeyService.RECORDING.value

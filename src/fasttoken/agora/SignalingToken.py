@@ -5,7 +5,7 @@ from typing import Any
 
 from .utils import get_md5 as _get_md5
 
-warnings.warn("The SignalingToken module is deprecated", DeprecationWarning)
+warnings.warn("The SignalingToken module is deprecated", DeprecationWarning, stacklevel=1)
 
 
 def generateSignalingToken(
