@@ -130,11 +130,10 @@ class AccessToken:
         """The token. App ID and certificate are taken as they are, unchecked."""
         self.messages = OrderedDict(sorted(self.messages.items(), key=lambda item: int(item[0])))
         message = packUint32(self.salt) + packUint32(self.ts) + packMapUint32(self.messages)
+        app_id = self.appID.encode()
         channel_name, uid = self.channelName.encode(), self.uidStr.encode()
         certificate = _Certificate(self.appCertificate.encode())
-        signature = certificate.sign_access_token(
-            self.appID.encode() + channel_name + uid + message
-        )
+        signature = certificate.sign_access_token(app_id + channel_name + uid + message)
         crcs = packUint32(_crc32(channel_name)) + packUint32(_crc32(uid))
         content = packString(signature) + crcs + packString(message)
         return getVersion() + self.appID + _encode(content)

@@ -2,7 +2,10 @@
 
 Every ``...ExpiredTs`` is a Unix timestamp in seconds; 0 lasts as the token, which is 24 hours.
 """
-# ruff: noqa: F403, F405
+# ruff: noqa: F401, F403, F405  (programs also get os and sys by star import)
+
+import os
+import sys
 
 from .AccessToken import *
 

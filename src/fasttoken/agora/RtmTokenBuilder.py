@@ -1,5 +1,8 @@
 """RTM tokens of format 006 under AgoraIO's names (docs/formats.md, "AccessToken")."""
-# ruff: noqa: F403, F405
+# ruff: noqa: F401, F403, F405  (programs also get os and sys by star import)
+
+import os
+import sys
 
 from .AccessToken import *
 

@@ -58,6 +58,9 @@ class _AccessTokenModule(_ModuleType):
     class of 007. So it is that module, and called, subclassed or asked for instances that class.
     """
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(AccessToken2, name)
+
     def __call__(self, *args: Any, **kwargs: Any) -> AccessToken2:
         return AccessToken2(*args, **kwargs)
 

@@ -13,10 +13,11 @@ class ApaasTokenBuilder:
     ) -> str:
         """The token of a user in a room, also for RTM and Chat, for ``expire`` seconds from now."""
         token = AccessToken(app_id, app_certificate, expire=expire)
+        chat_user_id = get_md5(user_uuid)
         room_user = ServiceApaas(room_uuid, user_uuid, role)
         grant(token, room_user, {ServiceApaas.kPrivilegeRoomUser: expire})
         grant_rtm(token, user_uuid, expire)
-        grant(token, ServiceChat(get_md5(user_uuid)), {ServiceChat.kPrivilegeUser: expire})
+        grant(token, ServiceChat(chat_user_id), {ServiceChat.kPrivilegeUser: expire})
         return token.build()
 
     @staticmethod
