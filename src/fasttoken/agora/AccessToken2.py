@@ -8,6 +8,7 @@ Existing programs reach into the objects here: ``token._AccessToken__salt = 1``,
 import base64
 import hmac
 import secrets
+import struct
 import time
 import zlib
 from collections import OrderedDict
@@ -29,16 +30,47 @@ def get_version() -> str:
     return _format.PREFIX
 
 
+def _pack_permissions(permissions: Any) -> bytes:
+    return _format.pack_permissions(permissions.details)
+
+
+def _unpack_permissions(buffer: Any) -> tuple[Any, Any]:
+    permissions = ServiceRtm2.Permissions()
+    resources, buffer = unpack_uint16(buffer)
+    for _ in range(resources):
+        resource_type, buffer = unpack_uint16(buffer)
+        granted, buffer = unpack_uint16(buffer)
+        for _ in range(granted):
+            permission_type, buffer = unpack_uint16(buffer)
+            count, buffer = unpack_uint16(buffer)
+            names = []
+            for _ in range(count):
+                name, buffer = unpack_string(buffer)
+                names.append(name.decode())
+            permissions.add(resource_type, permission_type, names)
+    return permissions, buffer
+
+
+_CODECS: dict[_Kind, tuple[Any, Any]] = {
+    _Kind.TEXT: (pack_string, unpack_string),
+    _Kind.UID: (pack_string, unpack_string),
+    _Kind.I16: (pack_int16, unpack_int16),
+    _Kind.PERMISSIONS: (_pack_permissions, _unpack_permissions),
+}
+
+
 class Service:
     """One service of a token: its type, its privileges, and the fields of its row in the table."""
 
     kServiceType: ClassVar[int]
-    _fields: ClassVar[tuple[tuple[str, _Kind], ...]] = ()
+    _fields: ClassVar[tuple[tuple[str, Any, Any], ...]] = ()  # attribute, packing, unpacking
 
     def __init_subclass__(cls, row: type[_services.Service] | None = None) -> None:
         if row is not None:
             cls.kServiceType = row.TYPE
-            cls._fields = tuple((f"_{cls.__name__}__{f.name}", f.kind) for f in row.FIELDS)
+            cls._fields = tuple(
+                (f"_{cls.__name__}__{field.name}", *_CODECS[field.kind]) for field in row.FIELDS
+            )
 
     def __init__(self, service_type: int) -> None:
         self.__type = service_type
@@ -52,17 +84,17 @@ class Service:
         return self.__type
 
     def pack(self) -> bytes:
-        privileges = OrderedDict(sorted(self.__privileges.items(), key=lambda item: int(item[0])))
+        privileges = dict(sorted(self.__privileges.items(), key=lambda item: int(item[0])))
         packed = pack_uint16(self.__type) + pack_map_uint32(privileges)
-        for name, kind in self._fields:
-            packed += _PACK[kind](getattr(self, name))
+        for name, pack, _ in self._fields:
+            packed += pack(getattr(self, name))
         return packed
 
     def unpack(self, buffer: Any) -> Any:
         """Reads what stands behind the type; returns the rest of the buffer."""
         self.__privileges, buffer = unpack_map_uint32(buffer)
-        for name, kind in self._fields:
-            value, buffer = _UNPACK[kind](buffer)
+        for name, _, unpack in self._fields:
+            value, buffer = unpack(buffer)
             setattr(self, name, value)
         return buffer
 
@@ -182,41 +214,6 @@ class ServiceStt(Service, row=_services.Stt):
         super().__init__(ServiceStt.kServiceType)
 
 
-def _pack_permissions(permissions: ServiceRtm2.Permissions) -> bytes:
-    return _format.pack_permissions(permissions.details)
-
-
-def _unpack_permissions(buffer: Any) -> tuple[ServiceRtm2.Permissions, Any]:
-    permissions = ServiceRtm2.Permissions()
-    resources, buffer = unpack_uint16(buffer)
-    for _ in range(resources):
-        resource_type, buffer = unpack_uint16(buffer)
-        granted, buffer = unpack_uint16(buffer)
-        for _ in range(granted):
-            permission_type, buffer = unpack_uint16(buffer)
-            count, buffer = unpack_uint16(buffer)
-            names = []
-            for _ in range(count):
-                name, buffer = unpack_string(buffer)
-                names.append(name.decode())
-            permissions.add(resource_type, permission_type, names)
-    return permissions, buffer
-
-
-_PACK: dict[_Kind, Any] = {
-    _Kind.TEXT: pack_string,
-    _Kind.UID: pack_string,
-    _Kind.I16: pack_int16,
-    _Kind.PERMISSIONS: _pack_permissions,
-}
-_UNPACK: dict[_Kind, Any] = {
-    _Kind.TEXT: unpack_string,
-    _Kind.UID: unpack_string,
-    _Kind.I16: unpack_int16,
-    _Kind.PERMISSIONS: _unpack_permissions,
-}
-
-
 def _is_hex32(data: Any) -> bool:
     """AgoraIO's check of an App ID or certificate; whitespace between the digits passes it."""
     if len(data) != 32 or not isinstance(data, str):
@@ -278,16 +275,9 @@ class AccessToken:
         self.__app_id = self.__app_id.encode()
         self.__app_cert = self.__app_cert.encode()
         services = sorted(self.services, key=lambda service: service.service_type())
-        signing_info = b"".join(
-            (
-                pack_string(self.__app_id),
-                pack_uint32(self.__issue_ts),
-                pack_uint32(self.__expire),
-                pack_uint32(self.__salt),
-                pack_uint16(len(services)),
-                *(service.pack() for service in services),
-            )
-        )
+        numbers = map(int, (self.__issue_ts, self.__expire, self.__salt, len(services)))
+        signing_info = pack_string(self.__app_id) + struct.pack("<IIIH", *numbers)
+        signing_info += b"".join([service.pack() for service in services])
         return _format.seal(self.__sign(self.__app_cert, signing_info), signing_info)
 
     def from_string(self, origin_token: str) -> bool:
