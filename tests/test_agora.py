@@ -92,7 +92,7 @@ def downloaded(name: str, *pip: str) -> Path:
     unfinished = CACHE / f"{name}.{os.getpid()}"
     process = subprocess.run(
         [sys.executable, "-m", "pip", *pip, str(unfinished)],
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_RETRIES": "1"},
         capture_output=True,
         text=True,
         timeout=600,

@@ -24,6 +24,7 @@ from fasttoken.services import Kind as _Kind
 from .Packer import *
 
 VERSION_LENGTH = 3
+_NUMBERS = struct.Struct("<IIIH")  # issue timestamp, expire, salt, how many services
 
 
 def get_version() -> str:
@@ -276,7 +277,7 @@ class AccessToken:
         self.__app_cert = self.__app_cert.encode()
         services = sorted(self.services, key=lambda service: service.service_type())
         numbers = map(int, (self.__issue_ts, self.__expire, self.__salt, len(services)))
-        signing_info = pack_string(self.__app_id) + struct.pack("<IIIH", *numbers)
+        signing_info = pack_string(self.__app_id) + _NUMBERS.pack(*numbers)
         signing_info += b"".join([service.pack() for service in services])
         return _format.seal(self.__sign(self.__app_cert, signing_info), signing_info)
 
@@ -298,10 +299,9 @@ class AccessToken:
             self.__signature, buffer = unpack_string(buffer)
             self.__signing_info = bytes(buffer)
             self.__app_id, buffer = unpack_string(buffer)
-            self.__issue_ts, buffer = unpack_uint32(buffer)
-            self.__expire, buffer = unpack_uint32(buffer)
-            self.__salt, buffer = unpack_uint32(buffer)
-            count, buffer = unpack_uint16(buffer)
+            numbers = _NUMBERS.unpack(buffer[: _NUMBERS.size])
+            self.__issue_ts, self.__expire, self.__salt, count = numbers
+            buffer = buffer[_NUMBERS.size :]
             for _ in range(count):
                 service_type, buffer = unpack_uint16(buffer)
                 service_class = AccessToken.kServices.get(service_type)
