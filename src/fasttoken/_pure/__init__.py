@@ -1,11 +1,13 @@
 """The core in pure Python: the readable specification of the native one."""
 
 from .batch import (
+    Check,
     Envelope,
     Layout,
     Slot,
     SlotKind,
     mint,
+    mint_checked,
     mint_one,
     suspects,
     text_column,
@@ -18,6 +20,7 @@ from .sign import Certificate, hmac_sha256
 
 __all__ = [
     "Certificate",
+    "Check",
     "Envelope",
     "Layout",
     "Slot",
@@ -30,6 +33,7 @@ __all__ = [
     "hmac_sha256",
     "inflate",
     "mint",
+    "mint_checked",
     "mint_one",
     "pack_i16",
     "pack_map32",
