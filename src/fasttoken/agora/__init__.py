@@ -7,7 +7,8 @@ invalid App ID or certificate, and programs may reach into private attributes. N
 `fasttoken.Project` instead, which checks.
 
 What differs, on purpose: nothing is printed when a token can't be read; ``from_string`` refuses a
-token that inflates beyond 64 KiB; `SimpleTokenBuilder` doesn't share its tables between users.
+token that inflates beyond 64 KiB or has bytes behind its zlib stream; `SimpleTokenBuilder` doesn't
+share its tables between users.
 """
 # ruff: noqa: F403, F405
 
