@@ -19,7 +19,7 @@ SEED = 2026
 
 GIVEN = (
     "Aisha Amélie Ana Andrei Aoife Björn Carlos Chiara Daniel Dilnoza Emeka Emma Fatima Femi Greta "
-    "Hana Hiroshi Ines Ivan Jing João Jonas Kwame Laila Lars Leila Linh Lucía Magnus Maja Mariam "
+    "Hana Hiroshi Irina Ivan Jing João Jonas Kwame Laila Lars Leila Linh Lucía Magnus Maja Mariam "
     "Mateo Mei Mina Nadia Nikhil Noor Olga Omar Paulo Priya Rafael Rania Sana Sofia Tariq Thabo "
     "Tomás Valeria Wei Yara Yuki Zofia"
 )
