@@ -1,10 +1,10 @@
 """fasttoken mints, parses and verifies Agora.io tokens.
 
-    from fasttoken import Project
+from fasttoken import Project
 
-    project = Project.from_env()
-    token = project.rtc_token("lobby", 42, "publisher", expire=3600)
-    tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
+project = Project.from_env()
+token = project.rtc_token("lobby", 42, "publisher", expire=3600)
+tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
 """
 
 from . import formats, services

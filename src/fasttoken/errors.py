@@ -14,7 +14,7 @@ No message ever holds a certificate or a whole token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
 class FastTokenError(Exception):
@@ -43,7 +43,8 @@ class FieldError(FastTokenError, ValueError):
         return f"{self.field}: {self.reason}"
 
 
-class BadRow(NamedTuple):
+@dataclass(frozen=True)
+class BadRow:
     """One row of a batch that can't be minted: its index, the field, why."""
 
     index: int
@@ -61,7 +62,9 @@ class RowsError(FastTokenError, ValueError):
         self.rows = tuple(rows)
 
     def __str__(self) -> str:
-        shown = "; ".join(f"row {row.index}: {row.field}: {row.reason}" for row in self.rows[: self.SHOWN])
+        shown = "; ".join(
+            f"row {row.index}: {row.field}: {row.reason}" for row in self.rows[: self.SHOWN]
+        )
         rest = len(self.rows) - self.SHOWN
         return f"{len(self.rows)} bad rows: {shown}" + (f"; and {rest} more" if rest > 0 else "")
 

@@ -11,7 +11,8 @@ import zlib
 import numpy as np
 
 from .. import _pure
-from .._pure import Envelope, Slot, SlotKind
+from .._pure import Check, Envelope, Slot, SlotKind
+from .._pure import __all__ as __all__
 from ..errors import CoreError, MalformedToken
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -30,6 +31,7 @@ cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
 
 
 # CPU paths ------------------------------------------------------------------------------------
@@ -52,7 +54,7 @@ cdef _select_cpu():
     choice = os.environ.get("FASTTOKEN_CPU", "auto")
     if choice != "auto" and choice not in good:
         raise CoreError(f"FASTTOKEN_CPU must be one of auto, {', '.join(good)} on this machine")
-    chosen = good[-1] if choice == "auto" else choice
+    chosen = good[len(good) - 1] if choice == "auto" else choice
     if not ft_cpu_select(chosen.encode()):
         raise CoreError(f"the CPU path {chosen} failed its self-test")
     if not ft_deflate_select(_LANES.get(chosen, "portable").encode()):
@@ -201,14 +203,18 @@ cdef list _spare = []
 
 cdef class _Minter:
     cdef ft_minter *minter
+    cdef ft_output single  # the token of one row, before it becomes a str
 
     def __cinit__(self):
         self.minter = ft_minter_new()
         if self.minter == NULL:
             raise MemoryError
+        self.single.data = NULL
+        self.single.size = self.single.capacity = 0
 
     def __dealloc__(self):
         ft_minter_free(self.minter)
+        free(self.single.data)
 
 
 cdef _Minter _take():
@@ -298,16 +304,24 @@ def decode(str text not None):
 # Batches --------------------------------------------------------------------------------------
 
 
+cdef struct _Check:
+    int64_t low, high
+    const uint8_t *allowed
+    Py_ssize_t longest
+
+
 cdef class Layout:
     cdef readonly object envelope
     cdef readonly str prefix
     cdef readonly tuple variants
+    cdef readonly tuple checks
     cdef bytes prefix_bytes
     cdef list kept  # the memory that the structures point into
     cdef ft_layout c
+    cdef _Check *c_checks
     cdef object slots
 
-    def __init__(self, envelope, str prefix, variants):
+    def __init__(self, envelope, str prefix, variants, checks=()):
         self.envelope = Envelope(envelope)
         self.prefix = prefix
         self.variants = tuple([tuple(segments) for segments in variants])
@@ -319,6 +333,15 @@ cdef class Layout:
         )
         for v, segments in enumerate(self.variants):
             self.variant(&c_variants[v], segments)
+        self.checks = tuple(checks)
+        self.c_checks = <_Check *> self.memory(len(self.checks) * sizeof(_Check))
+        for i, check in enumerate(self.checks):
+            if len(check.allowed) != 256:
+                raise ValueError("allowed must be a table of 256 bytes")
+            self.kept.append(check.allowed)
+            self.c_checks[i].low, self.c_checks[i].high = check.low, check.high
+            self.c_checks[i].allowed = <const uint8_t *> PyBytes_AS_STRING(check.allowed)
+            self.c_checks[i].longest = check.longest
         self.c.envelope = <ft_envelope> <int> self.envelope
         self.c.prefix = PyBytes_AS_STRING(self.prefix_bytes)
         self.c.prefix_n = len(self.prefix_bytes)
@@ -432,6 +455,168 @@ cdef class _Buffer:
         }
 
 
+cdef _check(ft_mint_result result):
+    if result.status == FT_MINT_TOO_LONG:
+        raise OverflowError(f"{result.value} does not fit u16")
+    if result.status == FT_MINT_BAD_OFFSET:
+        raise ValueError(f"row {result.value}: a text lies outside its column")
+    if result.status != FT_MINT_OK:
+        raise MemoryError
+
+
+cdef enum:
+    MOST_VALUES = 64  # in one token, on the stack
+
+
+cdef struct _Row:
+    # The columns of one row.
+    ft_column columns[MOST_VALUES]
+    uint32_t numbers[MOST_VALUES]
+    int64_t bounds[MOST_VALUES][2]
+
+
+cdef inline void _set_text(_Row *row, Py_ssize_t at, const char *text, Py_ssize_t n) noexcept:
+    row.bounds[at][0], row.bounds[at][1] = 0, n
+    row.columns[at].type = FT_COLUMN_TEXT64
+    row.columns[at].values = row.bounds[at]
+    row.columns[at].data = <const uint8_t *> text
+    row.columns[at].data_n = n
+
+
+cdef inline void _set_number(_Row *row, Py_ssize_t at, uint32_t number) noexcept:
+    # An i16 is read from the low half: the kernels are little-endian throughout.
+    row.numbers[at] = number
+    row.columns[at].type = FT_COLUMN_U32
+    row.columns[at].values = &row.numbers[at]
+
+
+cdef _token(
+    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt, _Row *row,
+    uint8_t choice,
+):
+    cdef ft_rows rows
+    cdef ft_mint_result result
+    cdef int64_t offsets[2]
+    cdef _Minter minter
+    certificate.at(issue_ts)
+    rows.certificate = certificate.text
+    rows.certificate_n = certificate.n
+    rows.certificate_key = &certificate.key
+    rows.key1 = certificate.key1
+    rows.issue_ts = &issue_ts
+    rows.issue_ts_varies = 0
+    rows.salts = &salt
+    rows.columns = row.columns
+    rows.choices = &choice
+    rows.skip = NULL
+    minter = _take()
+    minter.single.size = 0
+    result = ft_mint(
+        minter.minter, &layout.c, &rows, 0, 1, &minter.single, offsets, _deflate_long
+    )
+    token = None
+    if result.status == FT_MINT_OK:
+        token = PyUnicode_New(minter.single.size, 127)
+        memcpy(PyUnicode_DATA(token), minter.single.data, minter.single.size)
+    _give_back(minter)
+    _check(result)
+    return token
+
+
+def mint_one(
+    Layout layout not None,
+    Certificate certificate not None,
+    issue_ts,
+    salt,
+    values,
+    choice=0,
+):
+    cdef _Row row
+    cdef Py_ssize_t at, count = len(values)
+    if count > MOST_VALUES:
+        return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
+    if not 0 <= choice < len(layout.variants):
+        raise IndexError("tuple index out of range")
+    cdef const ft_variant *variant = &layout.c.variants[<size_t> choice]
+    cdef const ft_segment *segment
+    cdef size_t s
+    for s in range(variant.count):
+        segment = &variant.segments[s]
+        if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
+            continue
+        at = segment.column
+        value = values[at]
+        if (segment.kind == FT_STR or segment.kind == FT_RAW) and isinstance(value, bytes):
+            _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
+        elif segment.kind == FT_I16:
+            if not -0x8000 <= value <= 0x7FFF:
+                raise OverflowError(f"{value} does not fit i16")
+            _set_number(&row, at, value & 0xFFFF)
+        else:
+            _set_number(&row, at, _u32(value))
+    return _token(layout, certificate, _u32(issue_ts), _u32(salt), &row, choice)
+
+
+cdef bint _plain_u32(value, uint32_t *number):
+    """Sets a number that is a plain int and fits."""
+    cdef int overflow
+    cdef int64_t wide
+    if type(value) is not int:
+        return False
+    wide = PyLong_AsLongLongAndOverflow(value, &overflow)
+    number[0] = <uint32_t> wide
+    return not overflow and 0 <= wide <= 0xFFFF_FFFF
+
+
+def mint_checked(
+    Layout layout not None,
+    Certificate certificate not None,
+    issue_ts,
+    salt,
+    values,
+):
+    cdef _Row row
+    cdef Py_ssize_t at, n, i, count = len(layout.checks)
+    cdef _Check *check
+    cdef int64_t number
+    cdef int overflow
+    cdef const char *text
+    cdef uint8_t good
+    cdef uint32_t issued, salted
+    if not (_plain_u32(issue_ts, &issued) and _plain_u32(salt, &salted)):
+        return None
+    if count != len(values):
+        raise ValueError("values must be as many as the layout's checks")
+    if count > MOST_VALUES:
+        return _pure.mint_checked(layout, certificate, issue_ts, salt, values)
+    for at in range(count):
+        value = values[at]
+        check = &layout.c_checks[at]
+        if type(value) is int:
+            number = PyLong_AsLongLongAndOverflow(value, &overflow)
+            if overflow or not check.low <= number <= check.high:
+                return None
+            _set_number(&row, at, <uint32_t> number)
+        elif type(value) is str:
+            try:
+                text = PyUnicode_AsUTF8AndSize(value, &n)
+            except UnicodeEncodeError:
+                return None
+            if not 0 < n <= check.longest:
+                return None
+            good = 1
+            for i in range(n):
+                good &= check.allowed[<uint8_t> text[i]] != 0
+            if not good:
+                return None
+            _set_text(&row, at, text, n)
+        elif type(value) is bytes:
+            _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
+        else:
+            return None
+    return _token(layout, certificate, issued, salted, &row, 0)
+
+
 def mint(
     Layout layout not None,
     Certificate certificate not None,
@@ -461,6 +646,8 @@ def mint(
         ]
         rows.certificate = certificate.text
         rows.certificate_n = certificate.n
+        rows.certificate_key = &certificate.key
+        rows.key1 = NULL
         rows.issue_ts_varies = len(issue_ts) > 1
         rows.issue_ts = <const uint32_t *> _address(
             _array(issue_ts, "uint32", stop if rows.issue_ts_varies else 1)
@@ -486,12 +673,7 @@ def mint(
         _give_back(minter)
     finally:
         PyMem_Free(c_columns)
-    if result.status == FT_MINT_TOO_LONG:
-        raise OverflowError(f"{result.value} does not fit u16")
-    if result.status == FT_MINT_BAD_OFFSET:
-        raise ValueError(f"row {result.value}: a text lies outside its column")
-    if result.status != FT_MINT_OK:
-        raise MemoryError
+    _check(result)
     if buffer.output.size == 0:
         return np.empty(0, np.uint8), bounds
     shrunk = realloc(buffer.output.data, buffer.output.size)
@@ -577,7 +759,7 @@ cdef bint _suspect(
     if start < 0 or stop <= start or stop - start > longest or <size_t> stop > data_n:
         return True
     for at in range(start, stop):
-        good &= table[text[at]]
+        good &= table[text[at]] != 0
     return not good
 
 

@@ -73,6 +73,8 @@ cdef extern from "kernels/mint.h" nogil:
     ctypedef struct ft_rows:
         const uint8_t *certificate
         size_t certificate_n
+        const ft_hmac_key *certificate_key
+        const uint8_t *key1
         const uint32_t *issue_ts
         int issue_ts_varies
         const uint32_t *salts

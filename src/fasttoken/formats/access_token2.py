@@ -7,8 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._core import Certificate, decode, deflate, encode, inflate, pack_i16, pack_map32
-from .._core import pack_str, pack_u16, pack_u32
+from .._core import (
+    Certificate,
+    decode,
+    deflate,
+    encode,
+    inflate,
+    pack_i16,
+    pack_map32,
+    pack_str,
+    pack_u16,
+    pack_u32,
+)
 from ..errors import MalformedToken
 from ..rules import U32_MAX
 from ..services import BY_TYPE, Kind, Service
@@ -85,8 +95,7 @@ def _read_permissions(reader: Reader) -> dict[int, dict[int, tuple[str, ...]]]:
     }
 
 
-def pack_field(kind: Kind, value: Any) -> bytes:
-    """One field of a service, as its kind is written."""
+def _pack_field(kind: Kind, value: Any) -> bytes:
     if kind is Kind.TEXT:
         return pack_str(value.encode())
     if kind is Kind.UID:
@@ -110,7 +119,7 @@ def pack_service(service: Service) -> bytes:
     """A service: its type, its privileges, its fields."""
     packed = pack_u16(service.TYPE) + pack_map32(service.privileges)
     for field in service.FIELDS:
-        packed += pack_field(field.kind, getattr(service, field.name))
+        packed += _pack_field(field.kind, getattr(service, field.name))
     return packed
 
 

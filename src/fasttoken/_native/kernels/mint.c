@@ -181,35 +181,36 @@ static void fill(const ft_variant *variant, const ft_rows *rows, size_t row, uin
     }
 }
 
-static void sign_007(ft_minter *minter, const ft_rows *rows, const size_t *row_of, size_t count) {
+/* key1 = HMAC(u32(issue timestamp), certificate), which all tokens of a timestamp share. */
+static void derive_key1(const ft_rows *rows, uint32_t issue_ts, uint8_t key1[SIGNATURE]) {
     ft_hmac_key key;
-    uint8_t key1[SIGNATURE], timestamp[4];
-    const uint8_t *bodies[BLOCK];
-    for (size_t i = 0; i < count; i++) bodies[i] = minter->body[i];
-    for (size_t i = 0; i < count;) {
-        /* Rows of one issue timestamp share the HMAC of the certificate. */
-        uint32_t issued = rows->issue_ts[rows->issue_ts_varies ? row_of[i] : 0];
-        size_t end = i + 1;
-        if (!rows->issue_ts_varies) end = count;
-        while (end < count && rows->issue_ts[row_of[end]] == issued) end++;
-        put32(timestamp, issued);
-        ft_hmac_key_init(&key, timestamp, sizeof timestamp);
-        ft_hmac(&key, rows->certificate, rows->certificate_n, key1);
-        ft_sign_007_many(key1, minter->salt + i, bodies + i, minter->body_n + i, minter->mac + i,
-                         end - i);
-        i = end;
-    }
-    ft_wipe(key1, sizeof key1);
+    uint8_t timestamp[4];
+    put32(timestamp, issue_ts);
+    ft_hmac_key_init(&key, timestamp, sizeof timestamp);
+    ft_hmac(&key, rows->certificate, rows->certificate_n, key1);
     ft_hmac_key_wipe(&key);
 }
 
+static void sign_007(ft_minter *minter, const ft_rows *rows, const size_t *row_of, size_t count) {
+    uint8_t key1[SIGNATURE];
+    for (size_t i = 0, end; i < count; i = end) {
+        uint32_t issue_ts = rows->issue_ts[rows->issue_ts_varies ? row_of[i] : 0];
+        end = i + 1;
+        while (end < count && (!rows->issue_ts_varies || rows->issue_ts[row_of[end]] == issue_ts))
+            end++;
+        if (rows->key1)
+            memcpy(key1, rows->key1, sizeof key1);
+        else
+            derive_key1(rows, issue_ts, key1);
+        ft_sign_007_many(key1, minter->salt + i, (const uint8_t *const *)minter->body + i,
+                         minter->body_n + i, minter->mac + i, end - i);
+    }
+    ft_wipe(key1, sizeof key1);
+}
+
 static void sign_006(ft_minter *minter, const ft_rows *rows, size_t count) {
-    ft_hmac_key key;
-    const uint8_t *bodies[BLOCK];
-    for (size_t i = 0; i < count; i++) bodies[i] = minter->body[i];
-    ft_hmac_key_init(&key, rows->certificate, rows->certificate_n);
-    ft_hmac_many(&key, 0, bodies, minter->body_n, minter->mac, count);
-    ft_hmac_key_wipe(&key);
+    ft_hmac_many(rows->certificate_key, 0, (const uint8_t *const *)minter->body, minter->body_n,
+                 minter->mac, count);
 }
 
 /* 007: the stream of str(signature) and body. */

@@ -57,6 +57,8 @@ typedef struct {
 typedef struct {
     const uint8_t *certificate; /* its text */
     size_t certificate_n;
+    const ft_hmac_key *certificate_key; /* its key state */
+    const uint8_t *key1;                /* its HMAC under issue_ts[0], if known, else NULL */
     const uint32_t *issue_ts;
     int issue_ts_varies; /* one a row, or one for all */
     const uint32_t *salts;
