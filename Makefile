@@ -63,7 +63,8 @@ $(PACKAGE): $(WHEEL)
 	@$(PIP) install --force-reinstall --no-deps build/wheel/*.whl
 	@$(PIP) install build/wheel/*.whl
 	@$(PY) -I -c 'from fasttoken import backend; core = backend(); \
-		print("make: installed,", core.implementation, "core, CPU path", core.cpu, core.reason and f"({core.reason})")'
+		print("make: installed,", core.implementation, "core, CPU path", core.cpu); \
+		core.reason and print(f"make: {core.reason}; with a C compiler, run make clean first")'
 	@touch $@
 
 # The package with one of its extras.
@@ -125,7 +126,7 @@ WARNINGS := -std=gnu11 -Wall -Wextra -Werror
 SANITIZE := -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 HEADERS := $(wildcard $(KERNELS)/*.[ch] tests/native/*.h)
 NATIVE_TESTS := $(patsubst tests/native/%.c,%,$(wildcard tests/native/*_test.c))
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
 build/native/%: COMPILE = $(NATIVE_CC) -O1 $(SANITIZE)
 build/arm/%: COMPILE = $(ARM_CC) -O2 -static $(ARM_FLAGS)
@@ -153,7 +154,7 @@ build/native/%_test: tests/native/%_test.c build/native/libkernels.a
 	$(LINK)
 build/arm/%_test: tests/native/%_test.c build/arm/libkernels.a
 	$(LINK)
-build/fuzz/%_fuzzer: tests/fuzz/%.c build/fuzz/libkernels.a
+build/fuzz/%_fuzz: tests/fuzz/%_fuzz.c build/fuzz/libkernels.a
 	$(LINK) -fsanitize=fuzzer
 
 .PHONY: native-test
@@ -165,16 +166,15 @@ native-test: $(NATIVE_TESTS:%=build/native/%)
 arm-test: $(NATIVE_TESTS:%=build/arm/%)
 	@set -e; for test in $^; do echo "make: $$test"; qemu-aarch64 -cpu max ./$$test; done
 
-# What is found goes on in build/fuzz/corpus; tests/fuzz/corpus holds the seeds.
+# What is found goes on in build/fuzz/corpus; tests/fuzz holds the seeds.
 .PHONY: fuzz
-fuzz: $(FUZZERS:%=build/fuzz/%_fuzzer)
+fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 	@set -e; for name in $(FUZZERS); do \
 		echo "make: fuzzing $$name for $(FUZZ_SECONDS) s"; \
-		mkdir -p build/fuzz/corpus/$$name; seeds=tests/fuzz/corpus/$$name; \
-		[ -d $$seeds ] || seeds=; \
-		./build/fuzz/$${name}_fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 \
+		mkdir -p build/fuzz/corpus/$$name tests/fuzz/$${name}_corpus; \
+		./build/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 \
 			-print_final_stats=1 -artifact_prefix=build/fuzz/$$name- \
-			build/fuzz/corpus/$$name $$seeds; \
+			build/fuzz/corpus/$$name tests/fuzz/$${name}_corpus; \
 	done
 
 .PHONY: clean
