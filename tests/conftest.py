@@ -8,7 +8,7 @@ HYPOTHESIS_PROFILE=ci looks harder, at the same examples every time.
 import os
 
 import pytest
-from helpers import CERTIFICATE, APP_ID, SECONDARY
+from helpers import APP_ID, CERTIFICATE, SECONDARY
 from hypothesis import settings
 
 from fasttoken import Project

@@ -60,9 +60,9 @@ def as_read(claims):
             value = getattr(service, name, None)
             if isinstance(value, str) and value.isascii() and value.isdigit():
                 if str(int(value)) == value and 0 < int(value) < 2**32:
-                    service = dataclasses.replace(service, **{name: int(value)})  # noqa: PLW2901
+                    service = dataclasses.replace(service, **{name: int(value)})
             if value == "":
-                service = dataclasses.replace(service, **{name: 0})  # noqa: PLW2901
+                service = dataclasses.replace(service, **{name: 0})
         read.append(service)
     return dataclasses.replace(claims, services=tuple(read))
 

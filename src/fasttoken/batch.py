@@ -33,7 +33,7 @@ from .errors import FieldError, RowsError
 from .formats import access_token, access_token2
 from .formats.access_token2 import by_type, pack_permissions
 from .salts import random_salts
-from .services import ROLES_006, Kind, Role, Service, role
+from .services import ROLES_006, Kind, Role, Rtc, Service, role
 
 Output: TypeAlias = Literal["list", "arrow", "numpy"]
 Errors: TypeAlias = Literal["raise", "null"]
@@ -328,23 +328,41 @@ def one_token(services: Sequence[Service], allow_wildcard: bool) -> tuple[Shape,
     return tuple(shape), values
 
 
-@lru_cache(maxsize=1024)
-def rtc_token_006_layout(app_id: str, publishes: bool) -> Layout:
-    """The layout of 006 RTC tokens of a role.
+# The layouts of what servers call on every request; variant 0 publishes, variant 1 only joins.
 
-    Its columns are the channel name, the uid, when the token ends and when its privileges do.
-    """
-    granted = JOIN_AND_PUBLISH if publishes else JOIN_AND_PUBLISH[:1]
-    message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(granted))]
-    for privilege in granted:
-        message += [pack_u16(privilege), Slot(SlotKind.U32, 3)]
-    head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
-    return Layout(
-        Envelope.ACCESS_TOKEN,
-        access_token.PREFIX + app_id,
-        [head + _merged(message)],
-        [CHECKS[rules.channel_name], CHECKS[rules.uid], CHECKS[rules.salt], CHECKS[rules.salt]],
-    )
+
+def rtc_token_layout(app_id: str) -> Layout:
+    """007 RTC tokens: the columns are lifetime, privilege expiry, channel name and uid."""
+    bodies = []
+    for keys in (tuple(Rtc.Privilege), (Rtc.Privilege.JOIN_CHANNEL,)):
+        segments: Segments = [
+            pack_str(app_id.encode()),
+            Slot(SlotKind.ISSUE_TS),
+            Slot(SlotKind.U32, 0),
+            Slot(SlotKind.SALT),
+            pack_u16(1) + pack_u16(Rtc.TYPE) + pack_u16(len(keys)),
+        ]
+        for key in keys:
+            segments += [pack_u16(key), Slot(SlotKind.U32, 1)]
+        segments += [Slot(SlotKind.STR, 2), Slot(SlotKind.STR, 3)]
+        bodies.append(_merged(segments))
+    checked = (rules.lifetime, rules.duration, rules.channel_name, rules.uid)
+    checks = [CHECKS[rule] for rule in checked]
+    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies, checks)
+
+
+def rtc_token_006_layout(app_id: str) -> Layout:
+    """006 RTC tokens: the columns are channel name, uid, the token's end and its privileges'."""
+    bodies = []
+    for keys in (JOIN_AND_PUBLISH, JOIN_AND_PUBLISH[:1]):
+        message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(keys))]
+        for key in keys:
+            message += [pack_u16(key), Slot(SlotKind.U32, 3)]
+        head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
+        bodies.append(head + _merged(message))
+    checked = (rules.channel_name, rules.uid, rules.unix_ts, rules.unix_ts)
+    checks = [CHECKS[rule] for rule in checked]
+    return Layout(Envelope.ACCESS_TOKEN, access_token.PREFIX + app_id, bodies, checks)
 
 
 # Many tokens ----------------------------------------------------------------------------------

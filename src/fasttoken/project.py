@@ -73,8 +73,9 @@ if TYPE_CHECKING:
 HOUR = 3600  # seconds
 ENV = ("AGORA_APP_ID", "AGORA_APP_CERTIFICATE", "AGORA_APP_CERTIFICATE_SECONDARY")
 PUBLISHER_PRIVILEGES = tuple(Rtc.Privilege)
-_PUBLISHER: batch.Shape = ((Rtc, tuple(map(int, PUBLISHER_PRIVILEGES))),)
-_SUBSCRIBER: batch.Shape = ((Rtc, (int(Rtc.Privilege.JOIN_CHANNEL),)),)
+# The variant of a layout that a role takes: publishers the first, subscribers the second.
+_VARIANTS = {key: value - Role.PUBLISHER for key, value in ROLES.items()}
+_VARIANTS_006 = {key: value - Role.PUBLISHER for key, value in ROLES_006.items()}
 
 
 def _certificate(field: str, value: object) -> Certificate:
@@ -132,10 +133,8 @@ class Project:
             )
         finally:
             del given
-        self._publisher = batch.one_token_layout(self._app_id, _PUBLISHER)
-        self._subscriber = batch.one_token_layout(self._app_id, _SUBSCRIBER)
-        self._publisher_006 = batch.rtc_token_006_layout(self._app_id, True)
-        self._subscriber_006 = batch.rtc_token_006_layout(self._app_id, False)
+        self._rtc_layout = batch.rtc_token_layout(self._app_id)
+        self._rtc_layout_006 = batch.rtc_token_006_layout(self._app_id)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Project:
@@ -209,17 +208,18 @@ class Project:
     ) -> str:
         """A token to join an RTC channel as a uid (int) or account (str), in a role."""
         # What servers call on every request: first as if nothing were unusual, then by the rules.
-        publishes = parse_role(role) is Role.PUBLISHER
         token = mint_checked(
-            self._publisher if publishes else self._subscriber,
+            self._rtc_layout,
             self._primary,
             int(time()) if issue_ts is None else issue_ts,
             random_salt() if salt is None else salt,
-            (expire, *(privilege_expire,) * (4 if publishes else 1), channel_name, uid),
+            (expire, privilege_expire, channel_name, uid),
+            _variant(role, _VARIANTS),
         )
         if token is not None:
             return token
         rules.duration("privilege_expire", privilege_expire)
+        publishes = parse_role(role) is Role.PUBLISHER
         return self.token(
             [_rtc(channel_name, uid, publishes, privilege_expire)],
             expire,
@@ -481,17 +481,17 @@ class Project:
         ``expire`` is in seconds from the issue timestamp, as everywhere here; the token itself
         holds the absolute time. 0 lasts as long as the token.
         """
-        publishes = len(batch.privileges_006(role)) > 1
         if issue_ts is None:
             issue_ts = int(time())
         if type(expire) is int and 0 < expire <= rules.DAY and type(issue_ts) is int:
             # What servers call on every request, as if nothing were unusual.
             token = mint_checked(
-                self._publisher_006 if publishes else self._subscriber_006,
+                self._rtc_layout_006,
                 self._primary,
                 issue_ts,
                 random_salt() if salt is None else salt,
                 (channel_name, uid, issue_ts + rules.DAY, issue_ts + expire),
+                _variant(role, _VARIANTS_006),
             )
             if token is not None:
                 return token
@@ -743,6 +743,16 @@ class Project:
         if self._secondary and check(parsed, self._secondary, channel_name, uid):
             return "secondary"
         return None
+
+
+def _variant(role: object, variants: Mapping[object, int]) -> int:
+    """The variant of a role; what is no role goes to the rule, which says why."""
+    try:
+        if role is not True:
+            return variants[role]
+    except (KeyError, TypeError):
+        pass
+    return parse_role(role) - Role.PUBLISHER
 
 
 def _checked_services(services: Iterable[Service]) -> tuple[Service, ...]:

@@ -589,6 +589,7 @@ def mint_checked(
     issue_ts,
     salt,
     values,
+    choice=0,
 ):
     cdef _Row row
     cdef Py_ssize_t at, n, i, count = len(layout.checks)
@@ -603,7 +604,9 @@ def mint_checked(
     if count != len(values):
         raise ValueError("values must be as many as the layout's checks")
     if count > MOST_VALUES:
-        return _pure.mint_checked(layout, certificate, issue_ts, salt, values)
+        return _pure.mint_checked(layout, certificate, issue_ts, salt, values, choice)
+    if not 0 <= choice < len(layout.variants):
+        raise IndexError("tuple index out of range")
     for at in range(count):
         value = values[at]
         check = &layout.c_checks[at]
@@ -627,7 +630,7 @@ def mint_checked(
             _set_text(&row, at, text, n)
         else:
             return None
-    return _token(layout, certificate, issued, salted, &row, 0)
+    return _token(layout, certificate, issued, salted, &row, choice)
 
 
 def mint(

@@ -146,8 +146,9 @@ def mint_checked(
     issue_ts: int,
     salt: int,
     values: Sequence[object],
+    choice: int = 0,
 ) -> str | None:
-    """One token of the first variant, or None if a value needs a second look.
+    """One token, as `mint_one` makes it, or None if a value needs a second look.
 
     ``issue_ts`` and ``salt`` are plain if they are ints that fit u32; ``values`` has what the
     caller gave for each column.
@@ -160,7 +161,7 @@ def mint_checked(
             ready.append(value.encode() if isinstance(value, str) else value)  # type: ignore[arg-type]
         else:
             return None
-    return mint_one(layout, certificate, issue_ts, salt, ready)
+    return mint_one(layout, certificate, issue_ts, salt, ready, choice)
 
 
 def mint(
