@@ -748,7 +748,7 @@ class Project:
 def _variant(role: object, variants: Mapping[object, int]) -> int:
     """The variant of a role; what is no role goes to the rule, which says why."""
     try:
-        if role is not True:
+        if type(role) is not bool:
             return variants[role]
     except (KeyError, TypeError):
         pass
