@@ -223,11 +223,11 @@ def test_a_token_has_a_service(project, services):
         project.token(services)
 
 
-class Room(str, enum.Enum):  # noqa: UP042 (its str() is "Room.LOBBY", its value "lobby")
+class Room(str, enum.Enum):
     LOBBY = "lobby"
 
 
-class Seat(int, enum.Enum):  # noqa: UP042
+class Seat(int, enum.Enum):
     FIRST = 7
 
 
