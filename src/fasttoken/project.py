@@ -748,7 +748,7 @@ class Project:
 def _variant(role: object, variants: Mapping[object, int]) -> int:
     """The variant of a role; what is no role goes to the rule, which says why."""
     try:
-        if role is not True:
+        if type(role) is not bool:
             return variants[role]
     except (KeyError, TypeError):
         pass
@@ -762,8 +762,10 @@ def _checked_services(services: Iterable[Service]) -> tuple[Service, ...]:
         raise FieldError(
             "services", f"must be a list of services, not {type(services).__name__}"
         ) from None
-    if not 1 <= len(checked) <= rules.U16_MAX:
-        raise FieldError("services", f"must be 1 to {rules.U16_MAX} services")
+    if not checked:
+        raise FieldError("services", "must hold at least one service")
+    if len(checked) > rules.U16_MAX:
+        raise FieldError("services", f"must be at most {rules.U16_MAX}")
     for service in checked:
         if not isinstance(service, Service):
             raise FieldError("services", f"must hold services, not {type(service).__name__}")

@@ -662,7 +662,7 @@ def mint(
         rows.certificate_n = certificate.n
         rows.certificate_key = &certificate.key
         rows.key1 = NULL
-        rows.issue_ts_varies = len(issue_ts) > 1
+        rows.issue_ts_varies = len(issue_ts) != 1
         rows.issue_ts = <const uint32_t *> _address(
             _array(issue_ts, "uint32", stop if rows.issue_ts_varies else 1)
         )
