@@ -9,7 +9,7 @@ from helpers import FIXED, ISSUE_TS
 
 from fasttoken import FieldError, RowsError, Tokens, arrow, parse, rules
 from fasttoken.arrow import Numbers, Text
-from fasttoken.columns import Columns
+from fasttoken.columns import CHECKS, Columns
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 WORDS = ["lobby", "r", "a name of more than twelve bytes", "x" * 64, "ü-ber"]
@@ -211,7 +211,9 @@ def test_a_stream_is_taken_once(project, values):
     assert project.rtc_tokens("room", stream, issue_ts=ISSUE_TS, salts=[1, 2]) == expected
     expire = OneShot(pa.chunked_array([[60, 61]]))
     expected = project.rtc_tokens("room", values, 1, [60, 61], issue_ts=ISSUE_TS, salts=[1, 2])
-    assert project.rtc_tokens("room", values, 1, expire, issue_ts=ISSUE_TS, salts=[1, 2]) == expected
+    assert (
+        project.rtc_tokens("room", values, 1, expire, issue_ts=ISSUE_TS, salts=[1, 2]) == expected
+    )
 
 
 def test_a_stream_that_fails(project):
@@ -235,9 +237,12 @@ def test_a_stream_that_fails(project):
         def __arrow_c_stream__(self, requested_schema=None):
             capsule = column.__arrow_c_stream__(requested_schema)
             stream = arrow._Stream.from_address(arrow._pointer(capsule, b"arrow_array_stream"))
-            self.get_next = type(stream.get_next)(lambda stream, array: 5)
-            self.last = type(stream.get_last_error)(lambda stream: b"the wire broke")
-            stream.get_next, stream.get_last_error = self.get_next, self.last
+            self.message = ctypes.create_string_buffer(b"the wire broke")
+            where = ctypes.addressof(self.message)
+            self.next = type(stream.get_next)(lambda stream, array: 5)
+            self.last = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda stream: where)
+            stream.get_next = self.next
+            stream.get_last_error = ctypes.cast(self.last, type(stream.get_last_error))
             return capsule
 
     with pytest.raises(FieldError, match="uid: the Arrow stream failed: the wire broke"):
@@ -283,16 +288,8 @@ def test_numpy_is_read_where_it_lies():
     array = np.arange(1, 9, dtype=np.uint32)
     assert address(Columns(False, False).uids("uid", array, rules.uid)) == address(array)
     roles = np.arange(5, dtype=np.int16)
-    read = Columns(False, False).numbers(
-        "role", roles, "<i2", arrow_limits(), lambda value: value
-    )
+    read = Columns(False, False).numbers("role", roles, "<i2", CHECKS[rules.i16], int)
     assert address(read) == address(roles)
-
-
-def arrow_limits():
-    from fasttoken.columns import CHECKS
-
-    return CHECKS[rules.i16]
 
 
 def test_what_is_borrowed_is_released():

@@ -134,7 +134,14 @@ def test_services_are_sorted_by_type_and_stay_in_order_within_one(project):
 
 @pytest.mark.parametrize(
     ("uid", "text"),
-    [(0, b""), (1, b"1"), (4294967295, b"4294967295"), ("0", b"0"), ("01", b"01"), ("é", "é".encode())],
+    [
+        (0, b""),
+        (1, b"1"),
+        (4294967295, b"4294967295"),
+        ("0", b"0"),
+        ("01", b"01"),
+        ("é", "é".encode()),
+    ],
 )
 def test_uid_text(uid, text):
     assert access_token2.uid_text(uid) == text
@@ -166,7 +173,9 @@ some_service = st.one_of(
     st.builds(
         Rtm2,
         names,
-        st.dictionaries(u16, st.dictionaries(u16, st.lists(names, max_size=3), max_size=3), max_size=3),
+        st.dictionaries(
+            u16, st.dictionaries(u16, st.lists(names, max_size=3), max_size=3), max_size=3
+        ),
         privileges,
     ),
 )

@@ -223,11 +223,11 @@ def test_a_token_has_a_service(project, services):
         project.token(services)
 
 
-class Room(str, enum.Enum):  # noqa: UP042 (its str() is "Room.LOBBY", its value "lobby")
+class Room(str, enum.Enum):
     LOBBY = "lobby"
 
 
-class Seat(int, enum.Enum):  # noqa: UP042
+class Seat(int, enum.Enum):
     FIRST = 7
 
 
@@ -266,7 +266,9 @@ def test_text_of_other_types_is_written_as_text(project):
 def test_numpy_numbers_as_options(project, option):
     plain = {name: int(value) for name, value in option.items()}
     numpy = {**FIXED, **option}
-    assert project.rtc_token("room", 7, **numpy) == project.rtc_token("room", 7, **{**FIXED, **plain})
+    assert project.rtc_token("room", 7, **numpy) == project.rtc_token(
+        "room", 7, **{**FIXED, **plain}
+    )
     assert project.streaming_token("room", 7, **numpy) == project.streaming_token(
         "room", 7, **{**FIXED, **plain}
     )
@@ -444,7 +446,13 @@ EDGES = [
         "permissions",
         "must hold lists of at most 65535 names",
     ),
-    ("rtm_token", ("a",), {"permissions": {0: {0: [5]}}}, "permissions name", "must be a str, not int"),
+    (
+        "rtm_token",
+        ("a",),
+        {"permissions": {0: {0: [5]}}},
+        "permissions name",
+        "must be a str, not int",
+    ),
     ("rtc_rtm_token", ("r", LONG), {}, "user_id", ROOM),
     ("rtc_rtm_token", ("r", 1), {"rtm_user_id": ""}, "user_id", USER),
     ("rtc_rtm_token", ("r", 1), {"rtm_expire": 10**9}, "privilege 1", ABSOLUTE),
@@ -455,7 +463,13 @@ EDGES = [
     ("education_room_user_token", ("r", "", 1), {}, "user_uuid", ONE_USER),
     ("education_room_user_token", ("r", LONG, 1), {}, "user_id", ROOM),
     ("education_room_user_token", ("r", "ann", 2**15), {}, "role", "must be in -32768..32767"),
-    ("education_room_user_token", ("r", "ann", None), {}, "role", "must be an integer, not NoneType"),
+    (
+        "education_room_user_token",
+        ("r", "ann", None),
+        {},
+        "role",
+        "must be an integer, not NoneType",
+    ),
     ("education_user_token", ("",), {}, "user_uuid", ONE_USER),
     ("streaming_token", ("", 1), {}, "channel_name", "means any channel here"),
     ("streaming_token", ("r", 0), {}, "account", USER),
@@ -470,6 +484,9 @@ EDGES = [
     ("token", ([Rtc("r", 1, [{1: 1}])],), {}, "privileges", "must be a mapping, not list"),
     ("rtc_token_006", ("", 1), {}, "channel_name", "means any channel here"),
     ("rtc_token_006", ("r", 0), {}, "uid", USER),
+    ("rtc_token", ("r", 1, True), {}, "role", 'must be "publisher" (1) or "subscriber" (2)'),
+    ("rtc_token_006", ("r", 1, True), {}, "role", 'must be "publisher" (1) or "subscriber" (2)'),
+    ("rtc_token_006", ("r", 1, False), {}, "role", 'must be "publisher" (1) or "subscriber" (2)'),
     ("rtc_token_006", ("r", 1, 3), {}, "role", 'must be "publisher" (1) or "subscriber" (2)'),
     ("rtc_token_006", ("r", 1, 1, 1_700_003_600), {}, "expire", ABSOLUTE),
     ("rtc_token_006", ("r", 1, 1, 0), {"strict_lifetime": True}, "expire", rules.LIFETIME),
@@ -557,7 +574,9 @@ def test_wildcards_are_never_meant_there(project, name, arguments):
         assert "say allow_wildcard" not in str(caught.value)
 
 
-@pytest.mark.parametrize("parameter", ["channel_name", "uid", "role", "expire", "privilege_expire", "issue_ts", "salt"])
+@pytest.mark.parametrize(
+    "parameter", ["channel_name", "uid", "role", "expire", "privilege_expire", "issue_ts", "salt"]
+)
 @pytest.mark.parametrize(
     "value", [b"room", b"", b"*", b"x" * 5000, 1.5, [], {}, object(), float("nan"), 1j, "\ud800"]
 )
@@ -759,7 +778,9 @@ def package_frames(error):
     captured = traceback.TracebackException.from_exception(error, capture_locals=True)
     shown = []
     while captured is not None:
-        inside = [f for f in captured.stack if f.filename.startswith(str(PACKAGE)) or ".pyx" in f.filename]
+        inside = [
+            f for f in captured.stack if f.filename.startswith(str(PACKAGE)) or ".pyx" in f.filename
+        ]
         shown += [(frame.name, frame.locals) for frame in inside]
         captured = captured.__cause__ or captured.__context__
     assert shown

@@ -92,8 +92,12 @@ def test_channel_name_length(size):
 
 
 def test_channel_name_is_at_most_64_bytes():
-    assert broken(rules.channel_name, "c", "x" * 65, True).rule == "must be at most 64 bytes, not 65"
-    assert broken(rules.channel_name, "c", "é" * 33, True).rule == "must be at most 64 bytes, not 66"
+    assert (
+        broken(rules.channel_name, "c", "x" * 65, True).rule == "must be at most 64 bytes, not 65"
+    )
+    assert (
+        broken(rules.channel_name, "c", "é" * 33, True).rule == "must be at most 64 bytes, not 66"
+    )
 
 
 @pytest.mark.parametrize("value", ["", "*"])

@@ -53,7 +53,9 @@ def test_uniform_in_small_draws():
 def test_both_ends_can_be_drawn(monkeypatch):
     """0 and 99999998 of the source are 1 and 99999999; what lies above is drawn again."""
     source = np.array([MAX, 0, 2**27 - 1, MAX - 1, MAX + 1, 5], "<u4").tobytes()
-    monkeypatch.setattr(salts.os, "urandom", lambda size: (source * (size // len(source) + 1))[:size])
+    monkeypatch.setattr(
+        salts.os, "urandom", lambda size: (source * (size // len(source) + 1))[:size]
+    )
     assert random_salts(3).tolist() == [1, MAX, 6]
 
 

@@ -52,7 +52,7 @@ def test_table():
     assert list(BY_TYPE) == list(TABLE)
     for number, (service, fields, privileges) in TABLE.items():
         assert BY_TYPE[number] is service
-        assert service.TYPE == number
+        assert number == service.TYPE
         assert [field.name for field in service.FIELDS] == fields
         names = [field.name for field in dataclasses.fields(service)]
         assert names == [*fields, "privileges"]
