@@ -430,6 +430,15 @@ def _on_threads(
     bounds = [rows * part // threads for part in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(mint_rows, bounds[:-1], bounds[1:]))
-    starts = np.cumsum([0] + [len(data) for data, _ in parts])
-    offsets = [part[1][:-1] + start for part, start in zip(parts, starts, strict=False)]
-    return np.concatenate([data for data, _ in parts]), np.concatenate([*offsets, starts[-1:]])
+        starts = np.cumsum([0] + [len(data) for data, _ in parts])
+        data = np.empty(starts[-1], np.uint8)
+        offsets = np.empty(rows + 1, np.int64)
+        offsets[rows] = starts[-1]
+
+        def place(part: int) -> None:
+            start, stop = starts[part], starts[part + 1]
+            np.copyto(data[start:stop], parts[part][0])
+            np.add(parts[part][1][:-1], start, out=offsets[bounds[part] : bounds[part + 1]])
+
+        list(pool.map(place, range(threads)))
+    return data, offsets
