@@ -756,9 +756,14 @@ def _variant(role: object, variants: Mapping[object, int]) -> int:
 
 
 def _checked_services(services: Iterable[Service]) -> tuple[Service, ...]:
-    checked = tuple(services)
-    if not checked:
-        raise FieldError("services", "must hold at least one service")
+    try:
+        checked = tuple(services)
+    except TypeError:
+        raise FieldError(
+            "services", f"must be a list of services, not {type(services).__name__}"
+        ) from None
+    if not 1 <= len(checked) <= rules.U16_MAX:
+        raise FieldError("services", f"must be 1 to {rules.U16_MAX} services")
     for service in checked:
         if not isinstance(service, Service):
             raise FieldError("services", f"must hold services, not {type(service).__name__}")

@@ -268,10 +268,8 @@ def inflate(bytes data not None, size_t limit):
             n = ft_inflate_zlib(start, len(data), out, limit, &consumed)
         if n == FT_INFLATE_TOO_LONG:
             raise MalformedToken("zlib", f"inflates beyond {limit} bytes")
-        if n == FT_INFLATE_TRUNCATED:
-            raise MalformedToken("zlib", "the zlib stream is cut off")
         if n < 0:
-            raise MalformedToken("zlib", "not a valid zlib stream")
+            raise MalformedToken("zlib", "not a whole, valid zlib stream")
         if consumed < <size_t> len(data):
             raise MalformedToken("zlib", "there are bytes behind the zlib stream")
         return PyBytes_FromStringAndSize(<char *> out, n)

@@ -30,7 +30,6 @@ cdef extern from "kernels/base64.h" nogil:
 
 cdef extern from "kernels/inflate.h" nogil:
     enum:
-        FT_INFLATE_TRUNCATED
         FT_INFLATE_TOO_LONG
     ptrdiff_t ft_inflate_zlib(const uint8_t *data, size_t n, uint8_t *out, size_t capacity,
                               size_t *consumed)
