@@ -356,7 +356,6 @@ def test_readme_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_readme_drop_in_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(DROP_IN)
     blocks = [code for code in readme_blocks() if DROP_IN in code]
     assert len(blocks) == 2
     run(blocks, monkeypatch, tmp_path)
