@@ -116,6 +116,7 @@ lint: .venv/extra-lint
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --check --quiet .
 	@$(PY) -m mypy
+	@$(PY) -m mypy examples
 	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint --quiet src
 	@$(PY) -m codespell_lib
 	@echo "make: lint is clean"
@@ -172,9 +173,11 @@ fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 	@set -e; for name in $(FUZZERS); do \
 		echo "make: fuzzing $$name for $(FUZZ_SECONDS) s"; \
 		mkdir -p build/fuzz/corpus/$$name tests/fuzz/$${name}_corpus; \
-		./build/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 \
-			-print_final_stats=1 -artifact_prefix=build/fuzz/$$name- \
-			build/fuzz/corpus/$$name tests/fuzz/$${name}_corpus; \
+		./build/fuzz/$${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name \
+			tests/fuzz/$${name}_corpus >build/fuzz/$$name.log 2>&1 || \
+			{ cat build/fuzz/$$name.log; exit 1; }; \
+		grep number_of_executed_units build/fuzz/$$name.log; \
 	done
 
 .PHONY: clean

@@ -147,3 +147,23 @@ def test_check_finds_swapped_tokens_and_missing_rows(tmp_path: Path) -> None:
 
     other = demo.Project("a" * 32, "b" * 32)
     assert demo.check(other, columns, attendees, path) == len(attendees)
+
+
+def test_demo_fails_if_a_token_is_bad_or_none_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = small(tmp_path / "a.csv"), tmp_path / "tokens.csv"
+    assert demo.main(str(source), str(target)) == 0
+    mint = demo.mint
+
+    def careless_mint(*arguments: object) -> float:
+        seconds = mint(*arguments)
+        lines = target.read_text(encoding="utf-8").splitlines(keepends=True)
+        target.write_text("".join(lines[:-1]), encoding="utf-8")
+        return seconds
+
+    monkeypatch.setattr(demo, "mint", careless_mint)
+    assert demo.main(str(source), str(target)) == 1
+    monkeypatch.undo()
+    source.write_text("channel_name,uid,role\n", encoding="utf-8")
+    assert demo.main(str(source), str(target)) == 1
