@@ -105,101 +105,148 @@ static zero_tokens count_zero_tokens(const uint64_t *used, int words)
     return t;
 }
 
-/* ------------------------------------------------------------------ leaf-first tree, sections 2-4 */
+/* ------------------------------------------------------------------ leaf-first tree, sections 2-5 */
 
-/* Nodes of one weight: `leaves` leaves, then `nodes` internal nodes, in the order in which the
- * leaf-first two-queue algorithm takes them. */
+/* Internal nodes of one weight in the order in which they are made, in groups of equal height.
+ * All nodes of a group have children alike, but for the first one of a mixed group. */
+enum { MAX_GROUPS = 6, IRREGULAR = 255 };
+
 typedef struct {
-    uint16_t position, leaves, internal_before; /* index of the first; internal nodes before it */
-    uint16_t made;                              /* index in made[] of the internal ones */
+    uint8_t end;    /* index behind its last node */
+    uint8_t height; /* of its nodes, if they are complete binary trees, else IRREGULAR */
+    uint8_t mixed;  /* children of the first: one of odd_height, one of even_height; */
+    uint8_t odd_height, even_height; /* of all others: two of even_height */
+} node_group;
+
+typedef struct {
+    uint16_t weight;
+    uint8_t count, groups;
+    node_group group[MAX_GROUPS];
+} node_class;
+
+/* Leaves, then internal nodes of one weight: the order in which they are taken. */
+typedef struct {
+    uint16_t position, leaves; /* index of the first one; how many leaves */
+    uint16_t internal_before;  /* internal nodes before it */
+    uint16_t nodes;            /* index of its node_class */
 } weight_class;
 
-/* Internal nodes of one weight, as they are made from the class of half the weight: first
- * `pairs` of two leaves, up to `first` those with the least deep internal nodes, then the rest. */
+/* Where the heap may differ from the leaf-first tree: in a mixed group the first node may have
+ * changed places with one that is a level higher. */
 typedef struct {
-    uint16_t weight, count;
-    uint16_t pairs, first_end; /* group boundaries */
-    uint16_t first;            /* size of the group of least depth */
-    uint8_t mixed_first, mixed_rest; /* does a group begin with a node of unlike children? */
-    uint8_t unclear, made_unclear;   /* groups not known; made from such a class */
-} made_class;
+    uint8_t from, to;         /* 2^height leaves move from this length to that one */
+    uint8_t height;
+} leaf_move;
+
+enum { MAX_SWAPS = 3 };
 
 typedef struct {
-    unsigned cost;                             /* sum of frequency x length of any optimal tree */
+    unsigned cost;                             /* sum of frequency x length, of any optimal tree */
     uint8_t at_depth[BOUND_MAX_LENGTH + 4];    /* leaves of each length */
-    uint16_t lengths[BOUND_MAX_FREQUENCY + 1]; /* bit L: a symbol of this frequency may have length L */
+    uint16_t lengths[BOUND_MAX_FREQUENCY + 1]; /* bit L: a symbol of this frequency may have L */
+    unsigned swaps;
+    leaf_move moves[MAX_SWAPS][2];
 } literal_tree;
+
+/* Pairs up a class: `leaves` leaves and then the nodes of `from`, of which the first `skip` are
+ * gone.  Returns 0 if there are too many groups. */
+static int pair_class(node_class *to, const node_class *from, unsigned leaves, unsigned skip)
+{
+    unsigned end = leaves, odd_height = 0, made = leaves / 2;
+    to->groups = 0;
+    if (made) to->group[to->groups++] = (node_group){.end = (uint8_t)made, .height = 1};
+    for (unsigned k = 0; k < from->groups; k++) {
+        const node_group *section = &from->group[k];
+        if (section->end <= skip) continue;
+        unsigned mixed = end & 1;
+        end = leaves + section->end - skip;
+        if (end / 2 > made) {
+            if (to->groups == MAX_GROUPS) return 0;
+            made = end / 2;
+            to->group[to->groups++] = (node_group){
+                .end = (uint8_t)made,
+                .height = (uint8_t)(mixed || section->height == IRREGULAR ? IRREGULAR
+                                                                          : section->height + 1),
+                .mixed = (uint8_t)mixed,
+                .odd_height = (uint8_t)odd_height,
+                .even_height = section->height};
+        }
+        odd_height = section->height;
+    }
+    to->count = (uint8_t)made;
+    return 1;
+}
 
 static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves, unsigned kinds,
                               literal_tree *tree)
 {
     weight_class classes[BOUND_MAX_CLASSES];
-    made_class made[BOUND_MAX_CLASSES];
-    unsigned class_count = 0, head = 0, tail = 1, kind = 0, carry = 0, position = 0, before = 0;
+    node_class nodes[BOUND_MAX_CLASSES]; /* a queue, weights ascending; 0 stands for none */
+    unsigned class_count = 0, head = 1, tail = 1, kind = 0, carry = 0, position = 0, before = 0;
     unsigned cost = 0;
-    made[0] = (made_class){.count = 0}; /* stands for "no internal nodes" */
-    head = 1;
 
+    nodes[0].count = nodes[0].groups = 0;
     for (;;) {
-        unsigned w = UINT16_MAX;
+        unsigned w = UINT16_MAX, a = 0, source = 0;
         if (kind < kinds) w = frequencies[kind];
-        if (head < tail && made[head].weight < w) w = made[head].weight;
+        if (head < tail && nodes[head].weight < w) w = nodes[head].weight;
         if (w == UINT16_MAX) break;
         if (class_count == BOUND_MAX_CLASSES || tail > BOUND_MAX_CLASSES - 2) return 0;
-        unsigned a = 0, source = 0;
         if (kind < kinds && frequencies[kind] == w) a = leaves[kind++];
-        if (head < tail && made[head].weight == w) source = head++;
-        unsigned b = made[source].count, g = made[source].first, n = a + b;
+        if (head < tail && nodes[head].weight == w) source = head++;
+        unsigned n = a + nodes[source].count, skip = 0;
         classes[class_count++] = (weight_class){(uint16_t)position, (uint16_t)a, (uint16_t)before,
                                                 (uint16_t)source};
         position += n;
-        before += b;
-        if (carry) {
-            made[tail++] = (made_class){.weight = (uint16_t)(carry + w), .count = 1, .first = 1};
+        before += nodes[source].count;
+        if (carry) { /* the one left over from a smaller weight takes the first of these */
+            node_class *single = &nodes[tail++];
+            single->weight = (uint16_t)(carry + w);
+            single->count = single->groups = 1;
+            single->group[0] = (node_group){.end = 1, .height = IRREGULAR};
             cost += carry + w;
             n--;
             if (a)
                 a--;
-            else if (g)
-                g--;
+            else
+                skip = 1;
         }
-        unsigned half = n / 2;
-        if (half) {
-            unsigned pairs = a / 2, first_end = (a + g) / 2;
-            int three_groups = pairs > 0 && first_end > pairs && half > first_end;
-            made[tail++] = (made_class){.weight = (uint16_t)(2 * w),
-                                        .count = (uint16_t)half,
-                                        .pairs = (uint16_t)pairs,
-                                        .first_end = (uint16_t)first_end,
-                                        .first = (uint16_t)(pairs ? pairs : first_end),
-                                        .mixed_first = (uint8_t)(a & 1),
-                                        .mixed_rest = (uint8_t)((a + g) & 1),
-                                        .unclear = (uint8_t)(made[source].unclear | three_groups),
-                                        .made_unclear = made[source].unclear};
-            cost += 2 * w * half;
+        if (n >= 2) {
+            if (!pair_class(&nodes[tail], &nodes[source], a, skip)) return 0;
+            nodes[tail++].weight = (uint16_t)(2 * w);
+            cost += 2 * w * (n / 2);
         }
         carry = n & 1 ? w : 0;
     }
     tree->cost = cost;
 
-    /* deep[d]: how many positions have depth d or more */
+    /* deep[d]: how many positions have depth d or more; they are the first ones */
     unsigned deep[BOUND_MAX_LENGTH + 4] = {0};
     unsigned d = 1, c = class_count - 1;
     deep[1] = position - 1;
+    tree->swaps = 0;
+    unsigned swap_weight[MAX_SWAPS];
     while (deep[d]) {
         while (classes[c].position > deep[d]) c--;
         unsigned offset = deep[d] - classes[c].position, internal = classes[c].internal_before;
         if (offset > classes[c].leaves) {
-            const made_class *m = &made[classes[c].made];
-            unsigned j = offset - classes[c].leaves;
+            const node_class *m = &nodes[classes[c].nodes];
+            unsigned j = offset - classes[c].leaves, start = 0;
             internal += j;
             if (j < m->count) {
-                if (m->made_unclear) return 0;
-                if (m->mixed_first && m->pairs < j && j < m->first_end) return 0;
-                if (m->mixed_rest && m->first_end < j) return 0;
+                const node_group *g = m->group;
+                for (; g->end <= j; g++) start = g->end;
+                if (g->mixed && start < j) {
+                    unsigned odd = g->odd_height, even = g->even_height;
+                    if (odd == IRREGULAR || even == IRREGULAR || tree->swaps == MAX_SWAPS) return 0;
+                    leaf_move *move = tree->moves[tree->swaps];
+                    swap_weight[tree->swaps++] = m->weight / 2u;
+                    move[0] = (leaf_move){(uint8_t)(d + 1 + odd), (uint8_t)(d + odd), (uint8_t)odd};
+                    move[1] = (leaf_move){(uint8_t)(d + even), (uint8_t)(d + 1 + even), (uint8_t)even};
+                }
             }
         }
-        if (d == BOUND_MAX_LENGTH) return 0;
+        if (d == BOUND_MAX_LENGTH - 1) return 0;
         deep[++d] = 2 * internal;
     }
     tree->at_depth[0] = 0;
@@ -216,6 +263,12 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
         while (deep[depth + 1] > first) depth++;
         tree->lengths[frequencies[--kind]] = (uint16_t)((2u << depth) - (1u << low));
     }
+    for (unsigned k = 0; k < tree->swaps; k++)
+        for (int which = 0; which < 2; which++) {
+            leaf_move move = tree->moves[k][which];
+            if (move.to > BOUND_MAX_LENGTH) return 0;
+            tree->lengths[swap_weight[k] >> move.height] |= (uint16_t)(1u << move.to);
+        }
     return 1;
 }
 
@@ -265,6 +318,50 @@ static inline unsigned foldable(uint64_t bits)
     uint64_t four = bits & bits >> 1;
     four &= four >> 2;
     return popcount(four) + 2 * popcount(four & ~(four << 1));
+}
+
+/* At most the bits of the header of a dynamic block (counts, bit-length code, code lengths):
+ * at_depth[l] symbols have length l, at most fold[l] of them are replaced by code 16. */
+static unsigned header_bits_below(const uint8_t *at_depth, const unsigned *fold,
+                                  const zero_tokens *zero, const ft_deflate_work *w)
+{
+    /* place of each length in bit_length_order, plus 1 */
+    static const uint8_t sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8, 6, 5, 7, 9, 11, 13};
+    unsigned total = zero->zeros + zero->code17 + zero->code18, lengths_sent = 4, repeats = 0;
+    unsigned replaced[BOUND_MAX_LENGTH + 1];
+    int64_t bits = 0; /* in 1/256 */
+
+    for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
+        unsigned t = at_depth[l], r = fold[l];
+        replaced[l] = 0;
+        if (t == 0) continue;
+        total += t;
+        bits -= w->n_log_n[t] + LOG_SLACK;
+        if (sent[l] > lengths_sent) lengths_sent = sent[l];
+        if (r > t - 1) r = t - 1;
+        if (r < 3) continue;
+        replaced[l] = r;
+        repeats += r < 12 ? 1 : r / 6;
+    }
+    bits += w->n_log_n[total];
+    if (zero->zeros) bits -= w->n_log_n[zero->zeros] + LOG_SLACK;
+    if (zero->code17) bits -= w->n_log_n[zero->code17] + LOG_SLACK;
+    if (zero->code18) bits -= w->n_log_n[zero->code18] + LOG_SLACK;
+    if (repeats) {
+        int64_t slope = w->log_above[total] + 370; /* log2 e < 370 / 256 */
+        int64_t each = 512 - w->log_above[repeats];
+        for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
+            int64_t r = replaced[l], t = at_depth[l];
+            if (r == 0) continue;
+            int64_t e = r < 12 ? 1 : r / 6;
+            int64_t drop = slope * (r - e) - (int64_t)w->n_log_n[t] +
+                           (w->n_log_n[t - r] + LOG_SLACK) - each * e;
+            if (drop > 0) bits -= drop;
+        }
+    }
+    if (bits < 0) bits = 0;
+    return 14 + 3 * lengths_sent + 3 * zero->code17 + 7 * zero->code18 +
+           (unsigned)((bits + 255) >> 8);
 }
 
 /* At most the bits of the dynamic block, without its 3 header bits; 0 if it cannot tell. */
@@ -333,40 +430,25 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
     }
     unsigned distance_foldable = foldable(distance_used[0]);
 
-    unsigned total = zero.zeros + zero.code17 + zero.code18, most = 4, replaced[BOUND_MAX_LENGTH + 1];
-    unsigned repeats = 0;
-    static const uint8_t lengths_sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8, 6, 5, 7, 9, 11, 13};
-    int64_t bits256 = 0;
+    /* each swap may have happened or not: the least of all bounds holds */
+    unsigned fold[BOUND_MAX_LENGTH + 1], least = UINT32_MAX;
     for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
-        unsigned r = foldable(may_have[l]);
-        if (distance_at_depth[l] >= 4) r += distance_foldable;
+        fold[l] = foldable(may_have[l]);
+        if (distance_at_depth[l] >= 4) fold[l] += distance_foldable;
         at_depth[l] = (uint8_t)(at_depth[l] + distance_at_depth[l]);
-        total += at_depth[l];
-        if (at_depth[l]) {
-            bits256 -= w->n_log_n[at_depth[l]] + LOG_SLACK;
-            if (lengths_sent[l] > most) most = lengths_sent[l];
-            if (r > at_depth[l] - 1u) r = at_depth[l] - 1u;
-        }
-        if (r < 3) r = 0;
-        replaced[l] = r;
-        if (r) repeats += r < 12 ? 1 : r / 6;
     }
-    bits256 += w->n_log_n[total];
-    if (zero.zeros) bits256 -= w->n_log_n[zero.zeros] + LOG_SLACK;
-    if (zero.code17) bits256 -= w->n_log_n[zero.code17] + LOG_SLACK;
-    if (zero.code18) bits256 -= w->n_log_n[zero.code18] + LOG_SLACK;
-    if (repeats) {
-        int64_t slope = w->log_above[total] + 370; /* log2 e < 370 / 256 */
-        int64_t each = 512 - w->log_above[repeats];
-        for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
-            int64_t r = replaced[l], t = at_depth[l];
-            if (r == 0) continue;
-            int64_t e = r < 12 ? 1 : r / 6;
-            int64_t drop = slope * (r - e) - ((int64_t)w->n_log_n[t] - (w->n_log_n[t - r] + LOG_SLACK)) - each * e;
-            if (drop > 0) bits256 -= drop;
-        }
+    for (unsigned swapped = 0; swapped < 1u << literal.swaps; swapped++) {
+        uint8_t t[BOUND_MAX_LENGTH + 1];
+        memcpy(t, at_depth, sizeof t);
+        for (unsigned k = 0; k < literal.swaps; k++)
+            if (swapped >> k & 1)
+                for (int which = 0; which < 2; which++) {
+                    leaf_move move = literal.moves[k][which];
+                    t[move.from] = (uint8_t)(t[move.from] - (1u << move.height));
+                    t[move.to] = (uint8_t)(t[move.to] + (1u << move.height));
+                }
+        unsigned bits = header_bits_below(t, fold, &zero, w);
+        if (bits < least) least = bits;
     }
-    if (bits256 < 0) bits256 = 0;
-    return literal.cost + distance_cost + c->extra_bits + 14 + 3 * most + 3 * zero.code17 +
-           7 * zero.code18 + (unsigned)((bits256 + 255) >> 8);
+    return literal.cost + distance_cost + c->extra_bits + least;
 }
