@@ -635,42 +635,39 @@ static int fixed_wins(size_t n, const ft_deflate_work *w, size_t whole_bytes_bit
     return dynamic_bits_below(&counts, w) + 3 + 7 >= whole_bytes_bits;
 }
 
-size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
+/* Parses the payload and writes all but the trailer with fixed codes, which is the stream in
+ * nearly all cases.  Returns the end of the block. */
+static uint8_t *begin_fixed(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
-    if (n > FT_DEFLATE_MAX) return 0;
     if (n) memcpy(w->window, in, n);
     memset(w->window + n, 0, 32);
     find_matches(n, w);
-
-    /* The block is written with fixed codes first: that is its size, and nearly always it. */
     out[0] = 0x78;
     out[1] = 0x9c;
-    uint8_t *block = out + 2;
-    bit_writer bits = {block, 0, 0};
+    bit_writer bits = {out + 2, 0, 0};
     put_fixed(&bits, n, w);
-    size_t fixed_bits = 8 * (size_t)(bits.out - block) + bits.count;
-    size_t bytes = block_bytes(fixed_bits);
+    return finish_bits(&bits);
+}
 
-    int fixed = fixed_wins(n, w, 8 * bytes);
+/* zlib's choice, with exact trees, over the block that begin_fixed wrote; returns its end. */
+static uint8_t *choose_block(size_t n, uint8_t *out, uint8_t *fixed_end, ft_deflate_work *w)
+{
+    symbol_counts counts;
     dynamic_code dynamic;
-    if (!fixed) {
-        symbol_counts counts;
-        count_symbols(n, w, &counts);
-        build_dynamic(&counts, &dynamic);
-        fixed = bytes <= block_bytes(dynamic.bits + 3);
-        if (!fixed) bytes = block_bytes(dynamic.bits + 3);
-    }
+    size_t bytes = (size_t)(fixed_end - (out + 2));
+    count_symbols(n, w, &counts);
+    build_dynamic(&counts, &dynamic);
+    size_t dynamic_bytes = block_bytes(dynamic.bits + 3);
+    if (n + 4 <= (bytes <= dynamic_bytes ? bytes : dynamic_bytes))
+        return put_stored(out + 2, w->window, n);
+    if (bytes <= dynamic_bytes) return fixed_end;
+    bit_writer bits = {out + 2, 0, 0};
+    put_dynamic(&bits, n, w, &dynamic);
+    return finish_bits(&bits);
+}
 
-    uint8_t *end;
-    if (n + 4 <= bytes) {
-        end = put_stored(block, w->window, n);
-    } else {
-        if (!fixed) {
-            bits = (bit_writer){block, 0, 0};
-            put_dynamic(&bits, n, w, &dynamic);
-        }
-        end = finish_bits(&bits);
-    }
+static size_t end_stream(size_t n, uint8_t *out, uint8_t *end, const ft_deflate_work *w)
+{
     uint32_t sum = adler_sum(w, n);
     *end++ = (uint8_t)(sum >> 24);
     *end++ = (uint8_t)(sum >> 16);
@@ -679,10 +676,138 @@ size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
     return (size_t)(end - out);
 }
 
+size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
+{
+    if (n > FT_DEFLATE_MAX) return 0;
+    uint8_t *end = begin_fixed(in, n, out, w);
+    size_t bytes = (size_t)(end - (out + 2));
+    if (n + 4 <= bytes || !fixed_wins(n, w, 8 * bytes)) end = choose_block(n, out, end, w);
+    return end_stream(n, out, end, w);
+}
+
+/* ------------------------------------------------------------------ many payloads */
+
+enum { LANE_PAD = 0x7fff }; /* above all keys: frequencies stay below 2,047 */
+
+#define LANE_BYTES 16
+#define LANE_TARGET
+#define LANE_NAME(x) x##_portable
+#include "deflate_lanes.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#define LANE_BYTES 16
+#define LANE_TARGET __attribute__((target("sse4.2")))
+#define LANE_NAME(x) x##_sse4
+#include "deflate_lanes.h"
+#define LANE_BYTES 32
+#define LANE_TARGET __attribute__((target("avx2")))
+#define LANE_NAME(x) x##_avx2
+#include "deflate_lanes.h"
+#define LANE_BYTES 64
+#define LANE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
+#define LANE_NAME(x) x##_avx512
+#include "deflate_lanes.h"
+#endif
+
+static unsigned lane_count = 64;
+static void (*dynamic_sizes)(ft_deflate_lanes *) = dynamic_sizes_avx512;
+
+/* Puts the counts of a payload into a lane; returns 0 if they do not fit in. */
+static int fill_lane(ft_deflate_lanes *lanes, unsigned lane, const small_counts *c,
+                     unsigned *forced_bits)
+{
+    uint64_t used[7] = {0}, distance_used[2] = {0};
+    unsigned total = 0;
+    for (unsigned k = 0; k < 320; k += 8) {
+        uint64_t eight = load64le(c->literal + k);
+        used[k / 64] |= (uint64_t)nonzero_bytes(eight) << k % 64;
+    }
+    for (unsigned k = 0; k < 32; k += 8)
+        distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+    for (unsigned k = 0; k < 5; k++) total += popcount(used[k]);
+    /* a run of more than 138 unused symbols has a whole word of them */
+    if (total < 2 || total > FT_DEFLATE_SLOTS || !used[0] || !used[1] || !used[2] || !used[3])
+        return 0;
+
+    unsigned slot = 1;
+    uint64_t before = 0;
+    for (unsigned k = 0; k < 5; k++) {
+        const uint64_t adjacent = used[k] & (used[k] << 1 | before >> 63);
+        before = used[k];
+        for (uint64_t bits = used[k]; bits; bits &= bits - 1, slot++) {
+            unsigned s = (unsigned)__builtin_ctzll(bits);
+            lanes->literal_key[slot][lane] = (int16_t)(c->literal[64 * k + s] << 4);
+            lanes->literal_adjacent[slot][lane] = (uint8_t)-(adjacent >> s & 1);
+        }
+    }
+    lanes->literal_used[lane] = (uint8_t)(slot - 1);
+
+    uint64_t forced = forced_distances(distance_used[0]);
+    *forced_bits = 0;
+    slot = 1;
+    for (uint64_t bits = forced; bits; bits &= bits - 1, slot++) {
+        unsigned s = (unsigned)__builtin_ctzll(bits), frequency = c->distance[s];
+        if (!frequency) {
+            frequency = 1;
+            ++*forced_bits; /* its length is 1 and counts in the tree, but not in the block */
+        }
+        lanes->distance_key[slot][lane] = (int16_t)(frequency << 4);
+        lanes->distance_adjacent[slot][lane] = (uint8_t)(s && forced >> (s - 1) & 1 ? 255 : 0);
+    }
+    lanes->distance_used[lane] = (uint8_t)(slot - 1);
+
+    distance_used[0] = forced;
+    zero_tokens zero = count_zero_tokens(used, 5);
+    zero_tokens distance_zero = count_zero_tokens(distance_used, 1);
+    lanes->count[0][lane] = (uint8_t)(zero.zeros + distance_zero.zeros);
+    lanes->count[17][lane] = (uint8_t)(zero.code17 + distance_zero.code17);
+    lanes->count[18][lane] = (uint8_t)(zero.code18 + distance_zero.code18);
+    return 1;
+}
+
 void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out, size_t *out_n,
                   size_t count, ft_deflate_work *w)
 {
-    for (size_t i = 0; i < count; i++) out_n[i] = ft_zlib(in[i], n[i], out[i], w);
+    ft_deflate_lanes *lanes = &w->lanes;
+    size_t row[FT_DEFLATE_LANES];
+    int extra_bits[FT_DEFLATE_LANES];
+    unsigned filled = 0;
+    for (size_t i = 0;; i++) {
+        if (filled == lane_count || (i == count && filled)) {
+            for (unsigned lane = filled; lane < lane_count; lane++)
+                lanes->literal_used[lane] = lanes->distance_used[lane] = 0;
+            for (unsigned k = 1; k < 17; k++) memset(lanes->count[k], 0, lane_count);
+            dynamic_sizes(lanes);
+            for (unsigned lane = 0; lane < filled; lane++) {
+                size_t r = row[lane], bytes = out_n[r] - 6;
+                int bits = lanes->bits[lane];
+                if (bits < 0 || block_bytes((size_t)(bits + extra_bits[lane] + 3)) < bytes)
+                    out_n[r] = ft_zlib(in[r], n[r], out[r], w);
+            }
+            filled = 0;
+        }
+        if (i == count) break;
+        if (n[i] > FT_DEFLATE_MAX) {
+            out_n[i] = 0;
+            continue;
+        }
+        uint8_t *end = begin_fixed(in[i], n[i], out[i], w);
+        size_t bytes = (size_t)(end - (out[i] + 2));
+        small_counts counts;
+        unsigned forced_bits;
+        int fits = n[i] + 4 > bytes && w->literal_count + w->match_count + 1 <= 255;
+        if (fits) {
+            count_few_symbols(n[i], w, &counts);
+            fits = fill_lane(lanes, filled, &counts, &forced_bits);
+        }
+        if (fits) {
+            row[filled] = i;
+            extra_bits[filled++] = (int)counts.extra_bits - (int)forced_bits;
+        } else {
+            end = choose_block(n[i], out[i], end, w);
+        }
+        out_n[i] = end_stream(n[i], out[i], end, w);
+    }
 }
 
 /* The block is tried with fixed codes first: 9 bits a byte at most (a match takes fewer than
@@ -699,6 +824,31 @@ void ft_deflate_work_init(ft_deflate_work *w)
     memset(length, 5, DISTANCE_CODES);
     assign_codes(length, DISTANCE_CODES, w->fixed_distance_code);
     bound_init(w);
+    for (unsigned s = 0; s < FT_DEFLATE_SLOTS + 2; s++)
+        for (unsigned lane = 0; lane < FT_DEFLATE_LANES; lane++)
+            w->lanes.literal_key[s][lane] = LANE_PAD;
+    for (unsigned s = 0; s < 32 + 2; s++)
+        for (unsigned lane = 0; lane < FT_DEFLATE_LANES; lane++)
+            w->lanes.distance_key[s][lane] = LANE_PAD;
 }
 
-int ft_deflate_select(const char *name) { return strcmp(name, "portable") == 0; }
+int ft_deflate_select(const char *name)
+{
+    if (!strcmp(name, "portable")) {
+        lane_count = 16, dynamic_sizes = dynamic_sizes_portable;
+        return 1;
+    }
+    if (!strcmp(name, "sse4")) {
+        lane_count = 16, dynamic_sizes = dynamic_sizes_sse4;
+        return 1;
+    }
+    if (!strcmp(name, "avx2")) {
+        lane_count = 32, dynamic_sizes = dynamic_sizes_avx2;
+        return 1;
+    }
+    if (!strcmp(name, "avx512")) {
+        lane_count = 64, dynamic_sizes = dynamic_sizes_avx512;
+        return 1;
+    }
+    return 0;
+}

@@ -48,7 +48,14 @@ static void bound_init(ft_deflate_work *w)
 
 static inline unsigned popcount(uint64_t x)
 {
+#ifdef __POPCNT__
     return (unsigned)__builtin_popcountll(x);
+#else
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (unsigned)(x * 0x0101010101010101u >> 56);
+#endif
 }
 
 /* Bit k: is byte k not zero? */
@@ -60,8 +67,8 @@ static inline unsigned nonzero_bytes(uint64_t x)
 }
 
 /* The run-length tokens of the unused symbols: runs of 1 and 2 are single zeros, of 3 to 10
- * code 17, longer ones code 18 (one at least).  `used` has a bit per symbol, the last one set
- * is the last transmitted; words + 1 words are readable, the last one 0. */
+ * code 17, longer ones code 18 (of which it counts one).  `used` has a bit per symbol; the last
+ * one set, in the last word, is the last symbol transmitted. */
 typedef struct {
     unsigned zeros, code17, code18;
 } zero_tokens;
@@ -71,13 +78,12 @@ static inline uint64_t shift_down(const uint64_t *x, int word, unsigned by)
     return x[word] >> by | x[word + 1] << (64 - by);
 }
 
-static zero_tokens count_zero_tokens(const uint64_t *used, int words)
+static inline zero_tokens count_zero_tokens(const uint64_t *used, const int words)
 {
     uint64_t run1[7], run2[7], run3[7], run4[7], run8[7], run11[7];
     zero_tokens t = {0, 0, 0};
     unsigned runs3 = 0, runs11 = 0, in_runs3 = 0, zeros = 0;
-    int last = words - 1;
-    while (used[last] == 0) last--;
+    const int last = words - 1;
     for (int k = 0; k < last; k++) run1[k] = ~used[k];
     run1[last] = ~used[last] & (UINT64_MAX >> __builtin_clzll(used[last]));
     run1[last + 1] = run2[last + 1] = run3[last + 1] = run4[last + 1] = run8[last + 1] = 0;
@@ -181,6 +187,7 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
                               literal_tree *tree)
 {
     weight_class classes[BOUND_MAX_CLASSES];
+    uint16_t leaf_position[BOUND_MAX_FREQUENCY + 1];
     node_class nodes[BOUND_MAX_CLASSES]; /* a queue, weights ascending; 0 stands for none */
     unsigned class_count = 0, head = 1, tail = 1, kind = 0, carry = 0, position = 0, before = 0;
     unsigned cost = 0;
@@ -192,7 +199,10 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
         if (head < tail && nodes[head].weight < w) w = nodes[head].weight;
         if (w == UINT16_MAX) break;
         if (class_count == BOUND_MAX_CLASSES || tail > BOUND_MAX_CLASSES - 2) return 0;
-        if (kind < kinds && frequencies[kind] == w) a = leaves[kind++];
+        if (kind < kinds && frequencies[kind] == w) {
+            leaf_position[kind] = (uint16_t)position;
+            a = leaves[kind++];
+        }
         if (head < tail && nodes[head].weight == w) source = head++;
         unsigned n = a + nodes[source].count, skip = 0;
         classes[class_count++] = (weight_class){(uint16_t)position, (uint16_t)a, (uint16_t)before,
@@ -255,13 +265,12 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
 
     /* the lengths that the symbols of each frequency may have: of its first and last leaf */
     unsigned depth = 0;
-    for (c = class_count; c-- != 0;) {
-        if (classes[c].leaves == 0) continue;
-        unsigned first = classes[c].position, last = first + classes[c].leaves - 1u;
+    while (kind-- != 0) {
+        unsigned first = leaf_position[kind], last = first + leaves[kind] - 1u;
         while (deep[depth + 1] > last) depth++;
         unsigned low = depth;
         while (deep[depth + 1] > first) depth++;
-        tree->lengths[frequencies[--kind]] = (uint16_t)((2u << depth) - (1u << low));
+        tree->lengths[frequencies[kind]] = (uint16_t)((2u << depth) - (1u << low));
     }
     for (unsigned k = 0; k < tree->swaps; k++)
         for (int which = 0; which < 2; which++) {
@@ -310,7 +319,22 @@ static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uin
     return cost;
 }
 
+/* Two distance codes are always sent: zlib adds the lowest one free, except that a lone 1 gets
+ * 2 and a lone 0 gets 1. */
+static inline uint64_t forced_distances(uint64_t used)
+{
+    if (used == 0) return 3;
+    if (used & (used - 1)) return used;
+    return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
+}
+
 /* ------------------------------------------------------------------ the bound */
+
+/* Places for the symbols that could be replaced by code 16. */
+enum { MAX_PLACES = 96 };
+
+/* Frequencies up to this are counted side by side. */
+enum { FEW = 6 };
 
 /* Sum of (run - 1) over the runs of at least 4 bits. */
 static inline unsigned foldable(uint64_t bits)
@@ -318,6 +342,58 @@ static inline unsigned foldable(uint64_t bits)
     uint64_t four = bits & bits >> 1;
     four &= four >> 2;
     return popcount(four) + 2 * popcount(four & ~(four << 1));
+}
+
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static inline unsigned sum_bytes(bytes16 x)
+{
+    uint64_t half[2];
+    memcpy(half, &x, 16);
+    const uint64_t even = 0x00ff00ff00ff00ffu;
+    uint64_t sum = (half[0] & even) + (half[0] >> 8 & even) + (half[1] & even) + (half[1] >> 8 & even);
+    return (unsigned)(sum * 0x0001000100010001u >> 48);
+}
+
+/* How many symbols have each frequency, ascending; 0 kinds if one is too high. */
+static unsigned count_frequencies(const uint8_t *literal, uint8_t *frequencies, uint8_t *leaves)
+{
+    bytes16 count[FEW + 1] = {{0}};
+    uint8_t many[BOUND_MAX_FREQUENCY + 1];
+    unsigned kinds = 0, high = 0, total[BOUND_MAX_FREQUENCY + 1];
+    uint64_t high_used = 0;
+    for (unsigned k = 0; k < 288; k += 16) {
+        bytes16 f;
+        memcpy(&f, literal + k, 16);
+        for (unsigned few = 1; few <= FEW; few++) count[few] -= (bytes16)(f == (uint8_t)few);
+        uint64_t above[2];
+        bytes16 is_above = (bytes16)(f > FEW);
+        memcpy(above, &is_above, 16);
+        if (above[0] | above[1])
+            for (unsigned s = k; s < k + 16; s++) {
+                many[high] = literal[s];
+                high += literal[s] > FEW;
+                if (high > BOUND_MAX_FREQUENCY) return 0;
+            }
+    }
+    for (unsigned few = 1; few <= FEW; few++) {
+        frequencies[kinds] = (uint8_t)few;
+        leaves[kinds] = (uint8_t)sum_bytes(count[few]);
+        kinds += leaves[kinds] != 0;
+    }
+    for (unsigned k = 0; k < high; k++) {
+        if (many[k] > BOUND_MAX_FREQUENCY) return 0;
+        uint64_t bit = (uint64_t)1 << many[k];
+        if (!(high_used & bit)) total[many[k]] = 0;
+        high_used |= bit;
+        total[many[k]]++;
+    }
+    for (; high_used; high_used &= high_used - 1) {
+        frequencies[kinds] = (uint8_t)__builtin_ctzll(high_used);
+        leaves[kinds] = (uint8_t)total[frequencies[kinds]];
+        kinds++;
+    }
+    return kinds;
 }
 
 /* At most the bits of the header of a dynamic block (counts, bit-length code, code lengths):
@@ -369,27 +445,13 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
 {
     /* used symbols, and the frequencies of frequencies */
     uint64_t used[7] = {0}, distance_used[2] = {0};
-    uint8_t with_frequency[BOUND_MAX_FREQUENCY + 1] = {0};
-    uint64_t frequencies_used = 0;
     for (unsigned k = 0; k < 320; k += 8)
         used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
     for (unsigned k = 0; k < 32; k += 8)
         distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
-    for (unsigned k = 0; k < 5; k++)
-        for (uint64_t bits = used[k]; bits; bits &= bits - 1) {
-            unsigned f = c->literal[64 * k + (unsigned)__builtin_ctzll(bits)];
-            if (f > BOUND_MAX_FREQUENCY) return 0;
-            with_frequency[f]++;
-            frequencies_used |= (uint64_t)1 << f;
-        }
     uint8_t frequencies[BOUND_MAX_FREQUENCY + 1], leaves[BOUND_MAX_FREQUENCY + 1];
-    unsigned kinds = 0;
-    for (uint64_t bits = frequencies_used; bits; bits &= bits - 1) {
-        unsigned f = (unsigned)__builtin_ctzll(bits);
-        frequencies[kinds] = (uint8_t)f;
-        leaves[kinds++] = with_frequency[f];
-    }
-    if (kinds == 1 && leaves[0] < 2) return 0;
+    unsigned kinds = count_frequencies(c->literal, frequencies, leaves);
+    if (kinds == 0 || (kinds == 1 && leaves[0] < 2)) return 0;
 
     literal_tree literal;
     if (!bound_literal_tree(frequencies, leaves, kinds, &literal)) return 0;
@@ -399,33 +461,29 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
         bound_distance_tree(c->distance, (uint32_t)distance_used[0], distance_at_depth);
 
     zero_tokens zero = count_zero_tokens(used, 5);
-    uint64_t forced = distance_used[0];
-    if (forced == 0)
-        forced = 3;
-    else if ((forced & (forced - 1)) == 0)
-        forced |= forced == 1 ? 2 : forced == 2 ? 4 : 1;
-    distance_used[0] = forced;
+    distance_used[0] = forced_distances(distance_used[0]);
     zero_tokens distance_zero = count_zero_tokens(distance_used, 1);
     zero.zeros += distance_zero.zeros;
     zero.code17 += distance_zero.code17;
     zero.code18 += distance_zero.code18;
 
     /* where code 16 could stand: the symbols of long enough runs, side by side */
-    uint64_t may_have[BOUND_MAX_LENGTH + 1] = {0}, before = 0;
-    unsigned place = 0;
+    uint16_t may_have[MAX_PLACES + 4]; /* bit L: the symbol in this place may have length L */
+    unsigned places = 0;
+    uint64_t before = 0;
     for (int k = 0; k < 5; k++) {
         uint64_t four = used[k] & shift_down(used, k, 1) & shift_down(used, k, 2) &
                         shift_down(used, k, 3);
         uint64_t starts = four & ~(four << 1 | before >> 63);
         before = four;
         for (; starts; starts &= starts - 1) {
-            unsigned s = 64 * (unsigned)k + (unsigned)__builtin_ctzll(starts);
-            for (; c->literal[s]; s++, place++) {
-                if (place >= 64) return 0;
-                for (unsigned bits = literal.lengths[c->literal[s]]; bits; bits &= bits - 1)
-                    may_have[__builtin_ctz(bits)] |= (uint64_t)1 << place;
+            const uint8_t *f = c->literal + 64 * k + __builtin_ctzll(starts);
+            for (; *f; f++) {
+                if (places == MAX_PLACES) return 0;
+                may_have[places++] = literal.lengths[*f];
             }
-            place++; /* separates the runs */
+            if (places == MAX_PLACES) return 0;
+            may_have[places++] = 0; /* separates the runs */
         }
     }
     unsigned distance_foldable = foldable(distance_used[0]);
@@ -433,9 +491,18 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
     /* each swap may have happened or not: the least of all bounds holds */
     unsigned fold[BOUND_MAX_LENGTH + 1], least = UINT32_MAX;
     for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
-        fold[l] = foldable(may_have[l]);
-        if (distance_at_depth[l] >= 4) fold[l] += distance_foldable;
+        fold[l] = distance_at_depth[l] >= 4 ? distance_foldable : 0;
         at_depth[l] = (uint8_t)(at_depth[l] + distance_at_depth[l]);
+    }
+    /* a run of r >= 4 has r - 3 windows of four: its r - 1 that can be replaced are 2 more */
+    unsigned window_before = 0;
+    for (unsigned k = 0; k + 3 < places; k++) {
+        unsigned window = may_have[k] & may_have[k + 1] & may_have[k + 2] & may_have[k + 3];
+        for (unsigned bits = window; bits; bits &= bits - 1) {
+            unsigned l = (unsigned)__builtin_ctz(bits);
+            fold[l] += window_before >> l & 1 ? 1 : 3;
+        }
+        window_before = window;
     }
     for (unsigned swapped = 0; swapped < 1u << literal.swaps; swapped++) {
         uint8_t t[BOUND_MAX_LENGTH + 1];

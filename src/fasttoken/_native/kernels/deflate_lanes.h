@@ -1,0 +1,241 @@
+/* The exact size of the dynamic block for many payloads side by side: payload i has lane i of
+ * every vector.  docs/deflate.md, section "Lanes", explains why this equals zlib's heap.
+ *
+ * Included by deflate.c once per instruction set with
+ *     LANE_BYTES      size of a vector: as many payloads at a time
+ *     LANE_TARGET     attributes of the functions
+ *     LANE_NAME(x)    x with a suffix */
+
+/* A vector of bytes has all payloads, a vector of 16-bit numbers half of them. */
+typedef uint8_t LANE_NAME(bytes) __attribute__((vector_size(LANE_BYTES), aligned(1), may_alias));
+typedef uint8_t LANE_NAME(half_bytes)
+    __attribute__((vector_size(LANE_BYTES / 2), aligned(1), may_alias));
+typedef int16_t LANE_NAME(words) __attribute__((vector_size(LANE_BYTES), aligned(1), may_alias));
+typedef uint16_t LANE_NAME(counts) __attribute__((vector_size(LANE_BYTES), aligned(1), may_alias));
+#define BYTES LANE_NAME(bytes)
+#define HALF_BYTES LANE_NAME(half_bytes)
+#define WORDS LANE_NAME(words)
+#define COUNTS LANE_NAME(counts)
+#define HALF (LANE_BYTES / 2)
+
+#define WORDS_AT(p) (*(WORDS *)(void *)(p))
+#define BYTES_AT(p) (*(BYTES *)(void *)(p))
+#define ROW(array, slot) ((array) + (slot) * FT_DEFLATE_LANES)
+/* mask ? a : b for masks of all ones or zeros */
+#define CHOOSE(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
+
+/* Half the lanes' bytes at p, made 16-bit. */
+LANE_TARGET static inline WORDS LANE_NAME(widen)(const uint8_t *p)
+{
+    return __builtin_convertvector(*(const HALF_BYTES *)(const void *)p, WORDS);
+}
+
+LANE_TARGET static inline void LANE_NAME(narrow)(uint8_t *p, WORDS x)
+{
+    *(HALF_BYTES *)(void *)p = __builtin_convertvector((COUNTS)x, HALF_BYTES);
+}
+
+/* zlib's sift of `entry` from slot `root` in heaps of `size` slots; row s of `key` is slot s of
+ * all lanes.  Slots behind a lane's own heap hold LANE_PAD, below which no entry sinks.  The
+ * slots in which the entries land go to `landing`. */
+LANE_TARGET static inline void LANE_NAME(sift)(int16_t *key, unsigned root, WORDS entry,
+                                               unsigned size, uint8_t *landing)
+{
+    const WORDS zero = entry - entry;
+    WORDS at = zero + (int16_t)root, landed = zero; /* the lane's slot, 0 once it has landed */
+    for (unsigned first = root, width = 1; first <= size; first *= 2, width *= 2) {
+        const unsigned end = first + width <= size + 1 ? first + width : size + 1;
+        WORDS left = zero + LANE_PAD, right = left;
+        for (unsigned s = first; s < end && 2 * s <= size; s++) {
+            WORDS elsewhere = (WORDS)(at != (int16_t)s);
+            left &= WORDS_AT(ROW(key, 2 * s)) | elsewhere;
+            right &= WORDS_AT(ROW(key, 2 * s + 1)) | elsewhere;
+        }
+        WORDS go_right = (WORDS)(right <= left);
+        WORDS child = CHOOSE(go_right, right, left);
+        WORDS move = (WORDS)(child < entry);
+        WORDS value = CHOOSE(move, child, entry);
+        for (unsigned s = first; s < end; s++) {
+            WORDS here = (WORDS)(at == (int16_t)s);
+            WORDS_AT(ROW(key, s)) = CHOOSE(here, value, WORDS_AT(ROW(key, s)));
+        }
+        landed |= at & ~move;
+        at = (at + at - go_right) & move;
+    }
+    LANE_NAME(narrow)(landing, landed);
+}
+
+/* The sum of two keys: frequencies added, one level above the deeper one. */
+LANE_TARGET static inline WORDS LANE_NAME(merge)(WORDS a, WORDS b, WORDS *frequency)
+{
+    WORDS depth_a = a & 15, depth_b = b & 15;
+    WORDS deeper = CHOOSE((WORDS)(depth_a > depth_b), depth_a, depth_b);
+    COUNTS sum = (COUNTS)(a - depth_a) + (COUNTS)(b - depth_b);
+    *frequency = (WORDS)(sum >> 4);
+    return (WORDS)(sum + (COUNTS)deeper + 1);
+}
+
+/* Takes the heaps down as zlib does, for one half of the lanes.  Lane i has used[i] entries,
+ * `most` is their maximum: all lanes go from there down to 2, each takes part from its own
+ * size on.  Records all landings; `cost` is the sum of frequency x length. */
+LANE_TARGET static void LANE_NAME(take_down)(int16_t *key, const uint8_t *used8, unsigned most,
+                                             uint8_t *landing, int16_t *cost)
+{
+    const WORDS used = LANE_NAME(widen)(used8), zero = used - used;
+    WORDS total = zero, frequency;
+    for (unsigned root = most / 2; root != 0; root--, landing += FT_DEFLATE_LANES)
+        LANE_NAME(sift)(key, root, WORDS_AT(ROW(key, root)), most, landing);
+    for (unsigned size = most; size >= 2; size--) {
+        WORDS takes_part = (WORDS)(used >= (int16_t)size);
+        WORDS a = WORDS_AT(ROW(key, 1));
+        WORDS last = CHOOSE(takes_part, WORDS_AT(ROW(key, size)), a);
+        WORDS_AT(ROW(key, size)) = zero + LANE_PAD;
+        LANE_NAME(sift)(key, 1, last, size - 1, landing);
+        landing += FT_DEFLATE_LANES;
+        WORDS b = WORDS_AT(ROW(key, 1));
+        WORDS parent = LANE_NAME(merge)(a, b, &frequency);
+        total += frequency & takes_part;
+        LANE_NAME(sift)(key, 1, CHOOSE(takes_part, parent, b), size - 1, landing);
+        landing += FT_DEFLATE_LANES;
+    }
+    WORDS_AT(ROW(key, 1)) = zero + LANE_PAD; /* now all slots are: ready for the next payloads */
+    WORDS_AT(cost) = total;
+}
+
+/* Undoes one sift on the depths: what lies at `landing` goes back to `root`, what lies on the
+ * path between them goes down a slot.  Returns what lay at `landing`; does not write `root`. */
+LANE_TARGET static inline BYTES LANE_NAME(undo)(uint8_t *depth, unsigned root,
+                                                const uint8_t *landing_row, unsigned size)
+{
+    const BYTES landing = BYTES_AT(landing_row);
+    BYTES at = landing, moved = BYTES_AT(ROW(depth, root)) & (BYTES)(landing == (uint8_t)root);
+    unsigned first = root, width = 1;
+    for (; 2 * first <= size; first *= 2) width *= 2;
+    for (; first > root; first /= 2, width /= 2) {
+        unsigned end = first + width <= size + 1 ? first + width : size + 1;
+        for (unsigned s = end - 1; s >= first; s--) {
+            BYTES old = BYTES_AT(ROW(depth, s));
+            moved |= old & (BYTES)(landing == (uint8_t)s);
+            BYTES here = (BYTES)(at == (uint8_t)s);
+            BYTES_AT(ROW(depth, s)) = CHOOSE(here, BYTES_AT(ROW(depth, s / 2)), old);
+        }
+        at = CHOOSE((BYTES)(at >= (uint8_t)first), at >> 1, at);
+    }
+    return moved;
+}
+
+/* From the root, whose depth is 0, back to the depths of the leaves in the order of their
+ * symbols: every step of take_down undone, the last first. */
+LANE_TARGET static void LANE_NAME(build_up)(uint8_t *depth, const uint8_t *used_row, unsigned most,
+                                            const uint8_t *landing)
+{
+    const BYTES used = BYTES_AT(used_row);
+    landing = ROW(landing, most / 2 + 2 * (most - 1));
+    BYTES_AT(ROW(depth, 1)) = used - used;
+    for (unsigned size = 2; size <= most; size++) {
+        BYTES takes_part = (BYTES)(used >= (uint8_t)size);
+        landing -= FT_DEFLATE_LANES;
+        BYTES parent = LANE_NAME(undo)(depth, 1, landing, size - 1);
+        /* both children lay in slot 1 when they were taken */
+        BYTES_AT(ROW(depth, 1)) = parent + (takes_part & 1);
+        landing -= FT_DEFLATE_LANES;
+        BYTES_AT(ROW(depth, size)) = LANE_NAME(undo)(depth, 1, landing, size - 1);
+    }
+    for (unsigned root = 1; root <= most / 2; root++) {
+        landing -= FT_DEFLATE_LANES;
+        BYTES_AT(ROW(depth, root)) = LANE_NAME(undo)(depth, root, landing, most);
+    }
+}
+
+/* Runs the lengths of one tree through the run-length code, counting its symbols. */
+LANE_TARGET static void LANE_NAME(count_lengths)(const uint8_t *depth, const uint8_t *adjacent,
+                                                 const uint8_t *used_row, unsigned most,
+                                                 uint8_t *count)
+{
+    const BYTES used = BYTES_AT(used_row), zero = used - used;
+    BYTES run = zero, before = zero, repeats = zero;
+    for (unsigned s = 1; s <= most; s++) {
+        BYTES length = BYTES_AT(ROW(depth, s)), there = (BYTES)(used >= (uint8_t)s);
+        BYTES same = (BYTES)(length == before) & BYTES_AT(ROW(adjacent, s));
+        /* 1 to 7 symbols, then the 8th stands as the 2nd: a repeat is at most 6 */
+        run = CHOOSE((BYTES)(run == 7), zero + 1, run);
+        run = (run & same) + 1;
+        /* three are sent as they are; with the fourth, two of them turn into a repeat */
+        BYTES fourth = (BYTES)(run == 4) & there;
+        BYTES change = ((BYTES)(run <= 3) & there & 1) - (fourth & 2);
+        repeats += fourth & 1;
+        for (unsigned l = 1; l < 16; l++)
+            BYTES_AT(ROW(count, l)) += change & (BYTES)(length == (uint8_t)l);
+        before = length;
+    }
+    BYTES_AT(ROW(count, 16)) += repeats;
+}
+
+/* Cost of the whole header with the bit-length tree over count[0..18], for one half of the
+ * lanes; -1 where that tree is deeper than its 7 bits.  The cost of a Huffman tree and the
+ * depth that zlib gives it depend on no order among equal keys: the two least are enough. */
+LANE_TARGET static void LANE_NAME(header_cost)(const uint8_t *count, int16_t *header)
+{
+    const WORDS zero = {0};
+    WORDS key[BIT_LENGTH_CODES], sent = zero + 4, cost = zero + 14, frequency;
+    for (unsigned k = 0; k < BIT_LENGTH_CODES; k++) {
+        unsigned symbol = bit_length_order[k];
+        WORDS n = LANE_NAME(widen)(ROW(count, symbol)), none = (WORDS)(n == 0);
+        if (k >= 4) sent = CHOOSE(none, sent, zero + (int16_t)(k + 1));
+        cost += n * (int16_t)token_extra_bits(symbol);
+        key[k] = CHOOSE(none, zero + LANE_PAD, n << 4);
+    }
+    for (unsigned least = 0; least < BIT_LENGTH_CODES - 1; least++) {
+        for (unsigned pick = least; pick < least + 2; pick++)
+            for (unsigned k = BIT_LENGTH_CODES - 1; k > pick; k--) {
+                WORDS swap = (WORDS)(key[k] < key[k - 1]), low = CHOOSE(swap, key[k], key[k - 1]);
+                key[k] = CHOOSE(swap, key[k - 1], key[k]);
+                key[k - 1] = low;
+            }
+        WORDS a = key[least], b = key[least + 1], done = (WORDS)(b == LANE_PAD);
+        WORDS parent = LANE_NAME(merge)(a, b, &frequency);
+        cost += frequency & ~done;
+        key[least + 1] = CHOOSE(done, a, parent);
+    }
+    cost += sent + sent + sent;
+    WORDS_AT(header) = cost | (WORDS)((key[BIT_LENGTH_CODES - 1] & 15) > 7);
+}
+
+/* lanes->bits[i]: the dynamic block of lane i without its extra bits and its 3 header bits;
+ * negative if this way cannot tell.  count[0], [17] and [18] are set, the others 0. */
+LANE_TARGET static void LANE_NAME(dynamic_sizes)(ft_deflate_lanes *lanes)
+{
+    int16_t cost[2][FT_DEFLATE_LANES], header[FT_DEFLATE_LANES];
+    for (int tree = 0; tree < 2; tree++) {
+        int16_t *key = tree ? lanes->distance_key[0] : lanes->literal_key[0];
+        const uint8_t *used = tree ? lanes->distance_used : lanes->literal_used;
+        const uint8_t *adjacent = tree ? lanes->distance_adjacent[0] : lanes->literal_adjacent[0];
+        unsigned most = 2;
+        for (unsigned lane = 0; lane < LANE_BYTES; lane++)
+            if (used[lane] > most) most = used[lane];
+        for (unsigned half = 0; half < LANE_BYTES; half += HALF)
+            LANE_NAME(take_down)(key + half, used + half, most, lanes->landing[0] + half,
+                                 cost[tree] + half);
+        LANE_NAME(build_up)(lanes->depth[0], used, most, lanes->landing[0]);
+        LANE_NAME(count_lengths)(lanes->depth[0], adjacent, used, most, lanes->count[0]);
+    }
+    for (unsigned half = 0; half < LANE_BYTES; half += HALF) {
+        LANE_NAME(header_cost)(lanes->count[0] + half, header + half);
+        WORDS h = WORDS_AT(header + half);
+        WORDS_AT(lanes->bits + half) =
+            (WORDS_AT(cost[0] + half) + WORDS_AT(cost[1] + half) + h) | (WORDS)(h < 0);
+    }
+}
+
+#undef BYTES
+#undef HALF_BYTES
+#undef WORDS
+#undef COUNTS
+#undef HALF
+#undef WORDS_AT
+#undef BYTES_AT
+#undef ROW
+#undef CHOOSE
+#undef LANE_BYTES
+#undef LANE_TARGET
+#undef LANE_NAME
