@@ -692,20 +692,24 @@ enum { LANE_PAD = 0x7fff }; /* above all keys: frequencies stay below 2,047 */
 #define LANE_BYTES 16
 #define LANE_TARGET
 #define LANE_NAME(x) x##_portable
+#define LANE_WHOLE(x)
 #include "deflate_lanes.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #define LANE_BYTES 16
 #define LANE_TARGET __attribute__((target("sse4.2")))
 #define LANE_NAME(x) x##_sse4
+#define LANE_WHOLE(x)
 #include "deflate_lanes.h"
 #define LANE_BYTES 32
 #define LANE_TARGET __attribute__((target("avx2")))
 #define LANE_NAME(x) x##_avx2
+#define LANE_WHOLE(x)
 #include "deflate_lanes.h"
 #define LANE_BYTES 64
 #define LANE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
 #define LANE_NAME(x) x##_avx512
+#define LANE_WHOLE(x) __asm__("" : "+v"(x))
 #include "deflate_lanes.h"
 #endif
 

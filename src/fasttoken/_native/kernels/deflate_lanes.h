@@ -4,7 +4,9 @@
  * Included by deflate.c once per instruction set with
  *     LANE_BYTES      size of a vector: as many payloads at a time
  *     LANE_TARGET     attributes of the functions
- *     LANE_NAME(x)    x with a suffix */
+ *     LANE_NAME(x)    x with a suffix
+ *     LANE_WHOLE(x)   keeps the compiler from storing x by a mask, from which no load can be
+ *                     forwarded, instead of whole */
 
 /* A vector of bytes has all payloads, a vector of 16-bit numbers half of them. */
 typedef uint8_t LANE_NAME(bytes) __attribute__((vector_size(LANE_BYTES), aligned(1), may_alias));
@@ -37,32 +39,43 @@ LANE_TARGET static inline void LANE_NAME(narrow)(uint8_t *p, WORDS x)
 
 /* zlib's sift of `entry` from slot `root` in heaps of `size` slots; row s of `key` is slot s of
  * all lanes.  Slots behind a lane's own heap hold LANE_PAD, below which no entry sinks.  The
- * slots in which the entries land go to `landing`. */
-LANE_TARGET static inline void LANE_NAME(sift)(int16_t *key, unsigned root, WORDS entry,
+ * slots in which the entries land go to `landing`.  Both halves of the lanes side by side:
+ * each level has to wait for the one before, so there is time for two. */
+LANE_TARGET static inline void LANE_NAME(sift)(int16_t *key, unsigned root, const WORDS *entry,
                                                unsigned size, uint8_t *landing)
 {
-    const WORDS zero = entry - entry;
-    WORDS at = zero + (int16_t)root, landed = zero; /* the lane's slot, 0 once it has landed */
+    const WORDS zero = {0};
+    WORDS at[2], landed[2]; /* the lane's slot, 0 once it has landed */
+    for (int h = 0; h < 2; h++) at[h] = zero + (int16_t)root, landed[h] = zero;
     for (unsigned first = root, width = 1; first <= size; first *= 2, width *= 2) {
         const unsigned end = first + width <= size + 1 ? first + width : size + 1;
-        WORDS left = zero + LANE_PAD, right = left;
-        for (unsigned s = first; s < end && 2 * s <= size; s++) {
-            WORDS elsewhere = (WORDS)(at != (int16_t)s);
-            left &= WORDS_AT(ROW(key, 2 * s)) | elsewhere;
-            right &= WORDS_AT(ROW(key, 2 * s + 1)) | elsewhere;
+        WORDS left[2], right[2], value[2];
+        for (int h = 0; h < 2; h++) left[h] = right[h] = zero + LANE_PAD;
+        for (unsigned s = first; s < end && 2 * s <= size; s++)
+            for (int h = 0; h < 2; h++) {
+                WORDS elsewhere = (WORDS)(at[h] != (int16_t)s);
+                left[h] &= WORDS_AT(ROW(key, 2 * s) + h * HALF) | elsewhere;
+                right[h] &= WORDS_AT(ROW(key, 2 * s + 1) + h * HALF) | elsewhere;
+            }
+        WORDS next[2];
+        for (int h = 0; h < 2; h++) {
+            WORDS go_right = (WORDS)(right[h] <= left[h]);
+            WORDS child = CHOOSE(go_right, right[h], left[h]);
+            WORDS move = (WORDS)(child < entry[h]);
+            value[h] = CHOOSE(move, child, entry[h]);
+            landed[h] |= at[h] & ~move;
+            next[h] = (at[h] + at[h] - go_right) & move;
         }
-        WORDS go_right = (WORDS)(right <= left);
-        WORDS child = CHOOSE(go_right, right, left);
-        WORDS move = (WORDS)(child < entry);
-        WORDS value = CHOOSE(move, child, entry);
-        for (unsigned s = first; s < end; s++) {
-            WORDS here = (WORDS)(at == (int16_t)s);
-            WORDS_AT(ROW(key, s)) = CHOOSE(here, value, WORDS_AT(ROW(key, s)));
-        }
-        landed |= at & ~move;
-        at = (at + at - go_right) & move;
+        for (unsigned s = first; s < end; s++)
+            for (int h = 0; h < 2; h++) {
+                WORDS here = (WORDS)(at[h] == (int16_t)s);
+                WORDS stays = CHOOSE(here, value[h], WORDS_AT(ROW(key, s) + h * HALF));
+                LANE_WHOLE(stays);
+                WORDS_AT(ROW(key, s) + h * HALF) = stays;
+            }
+        for (int h = 0; h < 2; h++) at[h] = next[h];
     }
-    LANE_NAME(narrow)(landing, landed);
+    for (int h = 0; h < 2; h++) LANE_NAME(narrow)(landing + h * HALF, landed[h]);
 }
 
 /* The sum of two keys: frequencies added, one level above the deeper one. */
@@ -75,31 +88,42 @@ LANE_TARGET static inline WORDS LANE_NAME(merge)(WORDS a, WORDS b, WORDS *freque
     return (WORDS)(sum + (COUNTS)deeper + 1);
 }
 
-/* Takes the heaps down as zlib does, for one half of the lanes.  Lane i has used[i] entries,
- * `most` is their maximum: all lanes go from there down to 2, each takes part from its own
- * size on.  Records all landings; `cost` is the sum of frequency x length. */
+/* Takes the heaps down as zlib does.  Lane i has used[i] entries, `most` is their maximum: all
+ * lanes go from there down to 2, each takes part from its own size on.  Records all landings;
+ * `cost` is the sum of frequency x length. */
 LANE_TARGET static void LANE_NAME(take_down)(int16_t *key, const uint8_t *used8, unsigned most,
                                              uint8_t *landing, int16_t *cost)
 {
-    const WORDS used = LANE_NAME(widen)(used8), zero = used - used;
-    WORDS total = zero, frequency;
-    for (unsigned root = most / 2; root != 0; root--, landing += FT_DEFLATE_LANES)
-        LANE_NAME(sift)(key, root, WORDS_AT(ROW(key, root)), most, landing);
+    const WORDS zero = {0};
+    WORDS used[2], total[2], entry[2], a[2], takes_part[2], frequency;
+    for (int h = 0; h < 2; h++) used[h] = LANE_NAME(widen)(used8 + h * HALF), total[h] = zero;
+    for (unsigned root = most / 2; root != 0; root--, landing += FT_DEFLATE_LANES) {
+        for (int h = 0; h < 2; h++) entry[h] = WORDS_AT(ROW(key, root) + h * HALF);
+        LANE_NAME(sift)(key, root, entry, most, landing);
+    }
     for (unsigned size = most; size >= 2; size--) {
-        WORDS takes_part = (WORDS)(used >= (int16_t)size);
-        WORDS a = WORDS_AT(ROW(key, 1));
-        WORDS last = CHOOSE(takes_part, WORDS_AT(ROW(key, size)), a);
-        WORDS_AT(ROW(key, size)) = zero + LANE_PAD;
-        LANE_NAME(sift)(key, 1, last, size - 1, landing);
+        for (int h = 0; h < 2; h++) {
+            int16_t *last = ROW(key, size) + h * HALF;
+            takes_part[h] = (WORDS)(used[h] >= (int16_t)size);
+            a[h] = WORDS_AT(ROW(key, 1) + h * HALF);
+            entry[h] = CHOOSE(takes_part[h], WORDS_AT(last), a[h]);
+            WORDS_AT(last) = zero + LANE_PAD;
+        }
+        LANE_NAME(sift)(key, 1, entry, size - 1, landing);
         landing += FT_DEFLATE_LANES;
-        WORDS b = WORDS_AT(ROW(key, 1));
-        WORDS parent = LANE_NAME(merge)(a, b, &frequency);
-        total += frequency & takes_part;
-        LANE_NAME(sift)(key, 1, CHOOSE(takes_part, parent, b), size - 1, landing);
+        for (int h = 0; h < 2; h++) {
+            WORDS b = WORDS_AT(ROW(key, 1) + h * HALF);
+            WORDS parent = LANE_NAME(merge)(a[h], b, &frequency);
+            total[h] += frequency & takes_part[h];
+            entry[h] = CHOOSE(takes_part[h], parent, b);
+        }
+        LANE_NAME(sift)(key, 1, entry, size - 1, landing);
         landing += FT_DEFLATE_LANES;
     }
-    WORDS_AT(ROW(key, 1)) = zero + LANE_PAD; /* now all slots are: ready for the next payloads */
-    WORDS_AT(cost) = total;
+    for (int h = 0; h < 2; h++) {
+        WORDS_AT(ROW(key, 1) + h * HALF) = zero + LANE_PAD; /* now all slots are, for the next */
+        WORDS_AT(cost + h * HALF) = total[h];
+    }
 }
 
 /* Undoes one sift on the depths: what lies at `landing` goes back to `root`, what lies on the
@@ -213,9 +237,7 @@ LANE_TARGET static void LANE_NAME(dynamic_sizes)(ft_deflate_lanes *lanes)
         unsigned most = 2;
         for (unsigned lane = 0; lane < LANE_BYTES; lane++)
             if (used[lane] > most) most = used[lane];
-        for (unsigned half = 0; half < LANE_BYTES; half += HALF)
-            LANE_NAME(take_down)(key + half, used + half, most, lanes->landing[0] + half,
-                                 cost[tree] + half);
+        LANE_NAME(take_down)(key, used, most, lanes->landing[0], cost[tree]);
         LANE_NAME(build_up)(lanes->depth[0], used, most, lanes->landing[0]);
         LANE_NAME(count_lengths)(lanes->depth[0], adjacent, used, most, lanes->count[0]);
     }
@@ -239,3 +261,4 @@ LANE_TARGET static void LANE_NAME(dynamic_sizes)(ft_deflate_lanes *lanes)
 #undef LANE_BYTES
 #undef LANE_TARGET
 #undef LANE_NAME
+#undef LANE_WHOLE
