@@ -687,7 +687,11 @@ size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 
 /* ------------------------------------------------------------------ many payloads */
 
-enum { LANE_PAD = 0x7fff }; /* above all keys: frequencies stay below 2,047 */
+enum {
+    LANE_MAX_SYMBOLS = 1000, /* below Fibonacci's 2,584: no tree is deeper than 15 */
+    LANE_PAD = 0x7fff,       /* above all keys, which are frequency << 4 | depth */
+    LANE_ADJACENT = 128
+};
 
 #define LANE_BYTES 16
 #define LANE_TARGET
@@ -718,47 +722,45 @@ static void (*dynamic_sizes)(ft_deflate_lanes *) = dynamic_sizes_avx512;
 
 /* Puts the counts of a payload into a lane; returns 0 if they do not fit in. */
 static int fill_lane(ft_deflate_lanes *lanes, unsigned lane, const small_counts *c,
-                     unsigned *forced_bits)
+                     size_t symbols, unsigned *forced_bits)
 {
     uint64_t used[7] = {0}, distance_used[2] = {0};
-    unsigned total = 0;
-    for (unsigned k = 0; k < 320; k += 8) {
-        uint64_t eight = load64le(c->literal + k);
-        used[k / 64] |= (uint64_t)nonzero_bytes(eight) << k % 64;
-    }
+    for (unsigned k = 0; k < 320; k += 8)
+        used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
     for (unsigned k = 0; k < 32; k += 8)
         distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
-    for (unsigned k = 0; k < 5; k++) total += popcount(used[k]);
     /* a run of more than 138 unused symbols has a whole word of them */
-    if (total < 2 || total > FT_DEFLATE_SLOTS || !used[0] || !used[1] || !used[2] || !used[3])
-        return 0;
+    if (!used[0] || !used[1] || !used[2] || !used[3]) return 0;
 
-    unsigned slot = 1;
+    unsigned slot = 0, high = 0, total = 0;
     uint64_t before = 0;
     for (unsigned k = 0; k < 5; k++) {
         const uint64_t adjacent = used[k] & (used[k] << 1 | before >> 63);
         before = used[k];
-        for (uint64_t bits = used[k]; bits; bits &= bits - 1, slot++) {
-            unsigned s = (unsigned)__builtin_ctzll(bits);
-            lanes->literal_key[slot][lane] = (int16_t)(c->literal[64 * k + s] << 4);
-            lanes->literal_adjacent[slot][lane] = (uint8_t)-(adjacent >> s & 1);
+        for (uint64_t bits = used[k]; bits; bits &= bits - 1) {
+            unsigned s = (unsigned)__builtin_ctzll(bits), frequency = c->literal[64 * k + s];
+            total += frequency;
+            high |= frequency;
+            lanes->literal[++slot][lane] = (uint8_t)(frequency | (adjacent >> s & 1) << 7);
         }
     }
-    lanes->literal_used[lane] = (uint8_t)(slot - 1);
+    /* the counts are bytes: if one of them overflowed, the total shows it */
+    if (slot < 2 || slot > FT_DEFLATE_SLOTS || high >= LANE_ADJACENT || total != symbols) return 0;
+    lanes->literal_used[lane] = (uint8_t)slot;
 
-    uint64_t forced = forced_distances(distance_used[0]);
+    const uint64_t forced = forced_distances(distance_used[0]);
     *forced_bits = 0;
-    slot = 1;
-    for (uint64_t bits = forced; bits; bits &= bits - 1, slot++) {
+    slot = 0;
+    for (uint64_t bits = forced; bits; bits &= bits - 1) {
         unsigned s = (unsigned)__builtin_ctzll(bits), frequency = c->distance[s];
+        if (frequency >= LANE_ADJACENT) return 0;
         if (!frequency) {
             frequency = 1;
             ++*forced_bits; /* its length is 1 and counts in the tree, but not in the block */
         }
-        lanes->distance_key[slot][lane] = (int16_t)(frequency << 4);
-        lanes->distance_adjacent[slot][lane] = (uint8_t)(s && forced >> (s - 1) & 1 ? 255 : 0);
+        lanes->distance[++slot][lane] = (uint8_t)(frequency | (forced << 1 >> s & 1) << 7);
     }
-    lanes->distance_used[lane] = (uint8_t)(slot - 1);
+    lanes->distance_used[lane] = (uint8_t)slot;
 
     distance_used[0] = forced;
     zero_tokens zero = count_zero_tokens(used, 5);
@@ -780,7 +782,6 @@ void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out
         if (filled == lane_count || (i == count && filled)) {
             for (unsigned lane = filled; lane < lane_count; lane++)
                 lanes->literal_used[lane] = lanes->distance_used[lane] = 0;
-            for (unsigned k = 1; k < 17; k++) memset(lanes->count[k], 0, lane_count);
             dynamic_sizes(lanes);
             for (unsigned lane = 0; lane < filled; lane++) {
                 size_t r = row[lane], bytes = out_n[r] - 6;
@@ -799,10 +800,11 @@ void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out
         size_t bytes = (size_t)(end - (out[i] + 2));
         small_counts counts;
         unsigned forced_bits;
-        int fits = n[i] + 4 > bytes && w->literal_count + w->match_count + 1 <= 255;
+        size_t symbols = w->literal_count + w->match_count + 1;
+        int fits = n[i] + 4 > bytes && symbols <= LANE_MAX_SYMBOLS;
         if (fits) {
             count_few_symbols(n[i], w, &counts);
-            fits = fill_lane(lanes, filled, &counts, &forced_bits);
+            fits = fill_lane(lanes, filled, &counts, symbols, &forced_bits);
         }
         if (fits) {
             row[filled] = i;
@@ -828,12 +830,6 @@ void ft_deflate_work_init(ft_deflate_work *w)
     memset(length, 5, DISTANCE_CODES);
     assign_codes(length, DISTANCE_CODES, w->fixed_distance_code);
     bound_init(w);
-    for (unsigned s = 0; s < FT_DEFLATE_SLOTS + 2; s++)
-        for (unsigned lane = 0; lane < FT_DEFLATE_LANES; lane++)
-            w->lanes.literal_key[s][lane] = LANE_PAD;
-    for (unsigned s = 0; s < 32 + 2; s++)
-        for (unsigned lane = 0; lane < FT_DEFLATE_LANES; lane++)
-            w->lanes.distance_key[s][lane] = LANE_PAD;
 }
 
 int ft_deflate_select(const char *name)

@@ -25,21 +25,20 @@ typedef struct {
     uint8_t length_code, distance_code; /* RFC 1951, 3.2.5: 0..28 and 0..29 */
 } ft_deflate_match;
 
-/* Payloads side by side, see deflate_lanes.h: row s of key is slot s of the heaps. */
+/* Payloads side by side, one a column; see deflate_lanes.h. */
 #define FT_DEFLATE_LANES 64
-#define FT_DEFLATE_SLOTS 160 /* most symbols in use */
+#define FT_DEFLATE_SLOTS 200 /* most symbols in use */
 
 typedef struct {
-    int16_t literal_key[FT_DEFLATE_SLOTS + 2][FT_DEFLATE_LANES];
-    int16_t distance_key[32 + 2][FT_DEFLATE_LANES];
-    uint8_t landing[FT_DEFLATE_SLOTS / 2 + 2 * FT_DEFLATE_SLOTS][FT_DEFLATE_LANES];
-    uint8_t depth[FT_DEFLATE_SLOTS + 1][FT_DEFLATE_LANES];
-    /* all ones: the symbol in this slot is the one in the slot before plus 1 */
-    uint8_t literal_adjacent[FT_DEFLATE_SLOTS + 1][FT_DEFLATE_LANES];
-    uint8_t distance_adjacent[32 + 1][FT_DEFLATE_LANES];
+    /* The used symbols of the trees, from row 1: frequency, plus 128 if the symbol is the one of
+     * the row before plus 1.  288 rows, so that a payload with too many symbols can be seen. */
+    uint8_t literal[1 + 288][FT_DEFLATE_LANES], distance[1 + 32][FT_DEFLATE_LANES];
     uint8_t literal_used[FT_DEFLATE_LANES], distance_used[FT_DEFLATE_LANES];
     uint8_t count[19][FT_DEFLATE_LANES]; /* of the symbols of the bit-length code */
-    int16_t bits[FT_DEFLATE_LANES];
+    int16_t bits[FT_DEFLATE_LANES];      /* the result */
+    int16_t key[FT_DEFLATE_SLOTS + 2][FT_DEFLATE_LANES]; /* row s: slot s of the heaps */
+    uint8_t depth[FT_DEFLATE_SLOTS + 1][FT_DEFLATE_LANES];
+    uint8_t landing[FT_DEFLATE_SLOTS / 2 + 2 * FT_DEFLATE_SLOTS][FT_DEFLATE_LANES];
 } ft_deflate_lanes;
 
 /* The encoder's working memory: one per thread, initialised once, reused for every call. */

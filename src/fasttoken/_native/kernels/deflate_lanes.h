@@ -88,6 +88,20 @@ LANE_TARGET static inline WORDS LANE_NAME(merge)(WORDS a, WORDS b, WORDS *freque
     return (WORDS)(sum + (COUNTS)deeper + 1);
 }
 
+/* Unpacks the symbols of the trees into heap entries, and pads. */
+LANE_TARGET static void LANE_NAME(fill_heaps)(const uint8_t *symbols, const uint8_t *used8,
+                                              unsigned most, int16_t *key)
+{
+    WORDS used[2];
+    for (int h = 0; h < 2; h++) used[h] = LANE_NAME(widen)(used8 + h * HALF);
+    for (unsigned s = 1; s <= most + 1; s++)
+        for (int h = 0; h < 2; h++) {
+            WORDS frequency = LANE_NAME(widen)(ROW(symbols, s) + h * HALF) & 127;
+            WORDS there = (WORDS)(used[h] >= (int16_t)s);
+            WORDS_AT(ROW(key, s) + h * HALF) = CHOOSE(there, frequency << 4, used[h] - used[h] + LANE_PAD);
+        }
+}
+
 /* Takes the heaps down as zlib does.  Lane i has used[i] entries, `most` is their maximum: all
  * lanes go from there down to 2, each takes part from its own size on.  Records all landings;
  * `cost` is the sum of frequency x length. */
@@ -120,10 +134,7 @@ LANE_TARGET static void LANE_NAME(take_down)(int16_t *key, const uint8_t *used8,
         LANE_NAME(sift)(key, 1, entry, size - 1, landing);
         landing += FT_DEFLATE_LANES;
     }
-    for (int h = 0; h < 2; h++) {
-        WORDS_AT(ROW(key, 1) + h * HALF) = zero + LANE_PAD; /* now all slots are, for the next */
-        WORDS_AT(cost + h * HALF) = total[h];
-    }
+    for (int h = 0; h < 2; h++) WORDS_AT(cost + h * HALF) = total[h];
 }
 
 /* Undoes one sift on the depths: what lies at `landing` goes back to `root`, what lies on the
@@ -172,7 +183,7 @@ LANE_TARGET static void LANE_NAME(build_up)(uint8_t *depth, const uint8_t *used_
 }
 
 /* Runs the lengths of one tree through the run-length code, counting its symbols. */
-LANE_TARGET static void LANE_NAME(count_lengths)(const uint8_t *depth, const uint8_t *adjacent,
+LANE_TARGET static void LANE_NAME(count_lengths)(const uint8_t *depth, const uint8_t *symbols,
                                                  const uint8_t *used_row, unsigned most,
                                                  uint8_t *count)
 {
@@ -180,7 +191,8 @@ LANE_TARGET static void LANE_NAME(count_lengths)(const uint8_t *depth, const uin
     BYTES run = zero, before = zero, repeats = zero;
     for (unsigned s = 1; s <= most; s++) {
         BYTES length = BYTES_AT(ROW(depth, s)), there = (BYTES)(used >= (uint8_t)s);
-        BYTES same = (BYTES)(length == before) & BYTES_AT(ROW(adjacent, s));
+        BYTES adjacent = (BYTES)(BYTES_AT(ROW(symbols, s)) >= LANE_ADJACENT);
+        BYTES same = (BYTES)(length == before) & adjacent;
         /* 1 to 7 symbols, then the 8th stands as the 2nd: a repeat is at most 6 */
         run = CHOOSE((BYTES)(run == 7), zero + 1, run);
         run = (run & same) + 1;
@@ -226,20 +238,22 @@ LANE_TARGET static void LANE_NAME(header_cost)(const uint8_t *count, int16_t *he
 }
 
 /* lanes->bits[i]: the dynamic block of lane i without its extra bits and its 3 header bits;
- * negative if this way cannot tell.  count[0], [17] and [18] are set, the others 0. */
+ * negative if this way cannot tell.  count[0], [17] and [18] are given. */
 LANE_TARGET static void LANE_NAME(dynamic_sizes)(ft_deflate_lanes *lanes)
 {
     int16_t cost[2][FT_DEFLATE_LANES], header[FT_DEFLATE_LANES];
+    for (unsigned k = 1; k < 17; k++)
+        BYTES_AT(lanes->count[k]) = BYTES_AT(lanes->count[0]) - BYTES_AT(lanes->count[0]);
     for (int tree = 0; tree < 2; tree++) {
-        int16_t *key = tree ? lanes->distance_key[0] : lanes->literal_key[0];
         const uint8_t *used = tree ? lanes->distance_used : lanes->literal_used;
-        const uint8_t *adjacent = tree ? lanes->distance_adjacent[0] : lanes->literal_adjacent[0];
+        const uint8_t *symbols = tree ? lanes->distance[0] : lanes->literal[0];
         unsigned most = 2;
         for (unsigned lane = 0; lane < LANE_BYTES; lane++)
             if (used[lane] > most) most = used[lane];
-        LANE_NAME(take_down)(key, used, most, lanes->landing[0], cost[tree]);
+        LANE_NAME(fill_heaps)(symbols, used, most, lanes->key[0]);
+        LANE_NAME(take_down)(lanes->key[0], used, most, lanes->landing[0], cost[tree]);
         LANE_NAME(build_up)(lanes->depth[0], used, most, lanes->landing[0]);
-        LANE_NAME(count_lengths)(lanes->depth[0], adjacent, used, most, lanes->count[0]);
+        LANE_NAME(count_lengths)(lanes->depth[0], symbols, used, most, lanes->count[0]);
     }
     for (unsigned half = 0; half < LANE_BYTES; half += HALF) {
         LANE_NAME(header_cost)(lanes->count[0] + half, header + half);
