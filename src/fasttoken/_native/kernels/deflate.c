@@ -718,19 +718,35 @@ enum {
 #endif
 
 static unsigned lane_count = 64;
-static void (*dynamic_sizes)(ft_deflate_lanes *) = dynamic_sizes_avx512;
+static void (*dynamic_sizes)(ft_deflate_lanes *, ft_deflate_heaps *) = dynamic_sizes_avx512;
+int lanes_direct = 1;
 
-/* Puts the counts of a payload into a lane; returns 0 if they do not fit in. */
-static int fill_lane(ft_deflate_lanes *lanes, unsigned lane, const small_counts *c,
-                     size_t symbols, unsigned *forced_bits)
+static size_t zlib_exact(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
+    uint8_t *end = begin_fixed(in, n, out, w);
+    end = choose_block(n, out, end, w);
+    return end_stream(n, out, end, w);
+}
+
+/* Puts the counts of a payload into a free lane of the group that suits it; returns the group, or
+ * NULL if the payload does not fit in. */
+static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts *c, size_t symbols)
+{
+    /* the most symbols of each group: the time goes with the square */
+    static const uint8_t most[FT_DEFLATE_GROUPS] = {68, 84, 120, FT_DEFLATE_SLOTS};
     uint64_t used[7] = {0}, distance_used[2] = {0};
+    unsigned slots = 0;
     for (unsigned k = 0; k < 320; k += 8)
         used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
     for (unsigned k = 0; k < 32; k += 8)
         distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+    for (unsigned k = 0; k < 5; k++) slots += popcount(used[k]);
     /* a run of more than 138 unused symbols has a whole word of them */
-    if (!used[0] || !used[1] || !used[2] || !used[3]) return 0;
+    if (slots < 2 || slots > FT_DEFLATE_SLOTS || !used[0] || !used[1] || !used[2] || !used[3])
+        return NULL;
+    ft_deflate_lanes *lanes = groups;
+    for (const uint8_t *m = most; slots > *m; m++) lanes++;
+    const unsigned lane = lanes->filled;
 
     unsigned slot = 0, high = 0, total = 0;
     uint64_t before = 0;
@@ -745,18 +761,18 @@ static int fill_lane(ft_deflate_lanes *lanes, unsigned lane, const small_counts 
         }
     }
     /* the counts are bytes: if one of them overflowed, the total shows it */
-    if (slot < 2 || slot > FT_DEFLATE_SLOTS || high >= LANE_ADJACENT || total != symbols) return 0;
+    if (high >= LANE_ADJACENT || total != symbols) return NULL;
     lanes->literal_used[lane] = (uint8_t)slot;
 
     const uint64_t forced = forced_distances(distance_used[0]);
-    *forced_bits = 0;
+    lanes->other_bits[lane] = (int)c->extra_bits;
     slot = 0;
     for (uint64_t bits = forced; bits; bits &= bits - 1) {
         unsigned s = (unsigned)__builtin_ctzll(bits), frequency = c->distance[s];
-        if (frequency >= LANE_ADJACENT) return 0;
+        if (frequency >= LANE_ADJACENT) return NULL;
         if (!frequency) {
             frequency = 1;
-            ++*forced_bits; /* its length is 1 and counts in the tree, but not in the block */
+            lanes->other_bits[lane]--; /* its length is 1: in the tree, but not in the block */
         }
         lanes->distance[++slot][lane] = (uint8_t)(frequency | (forced << 1 >> s & 1) << 7);
     }
@@ -768,52 +784,59 @@ static int fill_lane(ft_deflate_lanes *lanes, unsigned lane, const small_counts 
     lanes->count[0][lane] = (uint8_t)(zero.zeros + distance_zero.zeros);
     lanes->count[17][lane] = (uint8_t)(zero.code17 + distance_zero.code17);
     lanes->count[18][lane] = (uint8_t)(zero.code18 + distance_zero.code18);
-    return 1;
+    return lanes;
+}
+
+/* Where the lanes show that zlib would not take the fixed block, writes what it takes. */
+static void settle_lanes(ft_deflate_lanes *lanes, const uint8_t *const *in, const size_t *n,
+                         uint8_t *const *out, size_t *out_n, ft_deflate_work *w)
+{
+    const unsigned filled = lanes->filled;
+    lanes->filled = 0;
+    for (unsigned lane = filled; lane < lane_count; lane++)
+        lanes->literal_used[lane] = lanes->distance_used[lane] = 0;
+    if (filled > lane_count / 8)
+        dynamic_sizes(lanes, &w->heaps);
+    else
+        memset(lanes->bits, 255, sizeof lanes->bits);
+    for (unsigned lane = 0; lane < filled; lane++) {
+        size_t i = lanes->payload[lane];
+        int bits = lanes->bits[lane];
+        if (bits < 0 || block_bytes((size_t)(bits + lanes->other_bits[lane] + 3)) < out_n[i] - 6)
+            out_n[i] = zlib_exact(in[i], n[i], out[i], w);
+    }
 }
 
 void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out, size_t *out_n,
                   size_t count, ft_deflate_work *w)
 {
-    ft_deflate_lanes *lanes = &w->lanes;
-    size_t row[FT_DEFLATE_LANES];
-    int extra_bits[FT_DEFLATE_LANES];
-    unsigned filled = 0;
-    for (size_t i = 0;; i++) {
-        if (filled == lane_count || (i == count && filled)) {
-            for (unsigned lane = filled; lane < lane_count; lane++)
-                lanes->literal_used[lane] = lanes->distance_used[lane] = 0;
-            dynamic_sizes(lanes);
-            for (unsigned lane = 0; lane < filled; lane++) {
-                size_t r = row[lane], bytes = out_n[r] - 6;
-                int bits = lanes->bits[lane];
-                if (bits < 0 || block_bytes((size_t)(bits + extra_bits[lane] + 3)) < bytes)
-                    out_n[r] = ft_zlib(in[r], n[r], out[r], w);
-            }
-            filled = 0;
-        }
-        if (i == count) break;
+    for (unsigned g = 0; g < FT_DEFLATE_GROUPS; g++) w->lanes[g].filled = 0;
+    for (size_t i = 0; i < count; i++) {
         if (n[i] > FT_DEFLATE_MAX) {
             out_n[i] = 0;
             continue;
         }
         uint8_t *end = begin_fixed(in[i], n[i], out[i], w);
-        size_t bytes = (size_t)(end - (out[i] + 2));
+        size_t bytes = (size_t)(end - (out[i] + 2)), symbols = w->literal_count + w->match_count + 1;
         small_counts counts;
-        unsigned forced_bits;
-        size_t symbols = w->literal_count + w->match_count + 1;
-        int fits = n[i] + 4 > bytes && symbols <= LANE_MAX_SYMBOLS;
-        if (fits) {
+        ft_deflate_lanes *lanes = NULL;
+        int fixed = 0;
+        if (n[i] + 4 > bytes && symbols <= LANE_MAX_SYMBOLS) {
             count_few_symbols(n[i], w, &counts);
-            fits = fill_lane(lanes, filled, &counts, symbols, &forced_bits);
+            if (!lanes_direct)
+                fixed = symbols <= BOUND_MAX_SYMBOLS &&
+                        dynamic_bits_below(&counts, w) + 3 + 7 >= 8 * bytes;
+            if (!fixed) lanes = fill_lane(w->lanes, &counts, symbols);
         }
-        if (fits) {
-            row[filled] = i;
-            extra_bits[filled++] = (int)counts.extra_bits - (int)forced_bits;
-        } else {
-            end = choose_block(n[i], out[i], end, w);
-        }
+        if (!lanes && !fixed) end = choose_block(n[i], out[i], end, w);
         out_n[i] = end_stream(n[i], out[i], end, w);
+        if (lanes) {
+            lanes->payload[lanes->filled++] = i;
+            if (lanes->filled == lane_count) settle_lanes(lanes, in, n, out, out_n, w);
+        }
     }
+    for (unsigned g = 0; g < FT_DEFLATE_GROUPS; g++)
+        if (w->lanes[g].filled) settle_lanes(&w->lanes[g], in, n, out, out_n, w);
 }
 
 /* The block is tried with fixed codes first: 9 bits a byte at most (a match takes fewer than

@@ -239,7 +239,7 @@ LANE_TARGET static void LANE_NAME(header_cost)(const uint8_t *count, int16_t *he
 
 /* lanes->bits[i]: the dynamic block of lane i without its extra bits and its 3 header bits;
  * negative if this way cannot tell.  count[0], [17] and [18] are given. */
-LANE_TARGET static void LANE_NAME(dynamic_sizes)(ft_deflate_lanes *lanes)
+LANE_TARGET static void LANE_NAME(dynamic_sizes)(ft_deflate_lanes *lanes, ft_deflate_heaps *heaps)
 {
     int16_t cost[2][FT_DEFLATE_LANES], header[FT_DEFLATE_LANES];
     for (unsigned k = 1; k < 17; k++)
@@ -250,10 +250,10 @@ LANE_TARGET static void LANE_NAME(dynamic_sizes)(ft_deflate_lanes *lanes)
         unsigned most = 2;
         for (unsigned lane = 0; lane < LANE_BYTES; lane++)
             if (used[lane] > most) most = used[lane];
-        LANE_NAME(fill_heaps)(symbols, used, most, lanes->key[0]);
-        LANE_NAME(take_down)(lanes->key[0], used, most, lanes->landing[0], cost[tree]);
-        LANE_NAME(build_up)(lanes->depth[0], used, most, lanes->landing[0]);
-        LANE_NAME(count_lengths)(lanes->depth[0], symbols, used, most, lanes->count[0]);
+        LANE_NAME(fill_heaps)(symbols, used, most, heaps->key[0]);
+        LANE_NAME(take_down)(heaps->key[0], used, most, heaps->landing[0], cost[tree]);
+        LANE_NAME(build_up)(heaps->depth[0], used, most, heaps->landing[0]);
+        LANE_NAME(count_lengths)(heaps->depth[0], symbols, used, most, lanes->count[0]);
     }
     for (unsigned half = 0; half < LANE_BYTES; half += HALF) {
         LANE_NAME(header_cost)(lanes->count[0] + half, header + half);
