@@ -699,7 +699,8 @@ enum {
 #define LANE_WHOLE(x)
 #include "deflate_lanes.h"
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
+#define FT_DEFLATE_X86
 #define LANE_BYTES 16
 #define LANE_TARGET __attribute__((target("sse4.2")))
 #define LANE_NAME(x) x##_sse4
@@ -717,9 +718,58 @@ enum {
 #include "deflate_lanes.h"
 #endif
 
-static unsigned lane_count = 64;
-static void (*dynamic_sizes)(ft_deflate_lanes *, ft_deflate_heaps *) = dynamic_sizes_avx512;
-int lanes_direct = 1;
+typedef struct {
+    const char *name;
+    unsigned lanes; /* payloads at a time */
+    /* The bound comes first and the lanes settle what it leaves open, but where the lanes are
+     * fast and it proves less than this many percent of a batch, they do it alone. */
+    unsigned bound_percent;
+    void (*dynamic_sizes)(ft_deflate_lanes *, ft_deflate_heaps *);
+} lane_way;
+
+static const lane_way lane_ways[] = {
+    {"portable", 16, 30, dynamic_sizes_portable},
+#ifdef FT_DEFLATE_X86
+    {"sse4", 16, 30, dynamic_sizes_sse4},
+    {"avx2", 32, 75, dynamic_sizes_avx2},
+    {"avx512", 64, 75, dynamic_sizes_avx512},
+#elif defined(__aarch64__)
+    {"neon", 16, 30, dynamic_sizes_portable}, /* vectors of 16 bytes are NEON there */
+#endif
+};
+
+static int way_present(const lane_way *way)
+{
+#ifdef FT_DEFLATE_X86
+    __builtin_cpu_init();
+    if (!strcmp(way->name, "sse4")) return __builtin_cpu_supports("sse4.2");
+    if (!strcmp(way->name, "avx2")) return __builtin_cpu_supports("avx2");
+    if (!strcmp(way->name, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl");
+#endif
+    (void)way;
+    return 1;
+}
+
+static _Atomic(const lane_way *) chosen_way;
+
+static const lane_way *best_way(void)
+{
+    const lane_way *way = lane_ways + sizeof lane_ways / sizeof *lane_ways - 1;
+    while (!way_present(way)) way--;
+    return way;
+}
+
+int ft_deflate_select(const char *name)
+{
+    for (size_t k = 0; k < sizeof lane_ways / sizeof *lane_ways; k++)
+        if (!strcmp(name, lane_ways[k].name) && way_present(&lane_ways[k])) {
+            chosen_way = &lane_ways[k];
+            return 1;
+        }
+    return 0;
+}
 
 static size_t zlib_exact(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
@@ -788,20 +838,18 @@ static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts 
 }
 
 /* Where the lanes show that zlib would not take the fixed block, writes what it takes. */
-static void settle_lanes(ft_deflate_lanes *lanes, const uint8_t *const *in, const size_t *n,
+static void settle_lanes(const lane_way *way, ft_deflate_lanes *lanes, const uint8_t *const *in, const size_t *n,
                          uint8_t *const *out, size_t *out_n, ft_deflate_work *w)
 {
     const unsigned filled = lanes->filled;
     lanes->filled = 0;
-    for (unsigned lane = filled; lane < lane_count; lane++)
+    for (unsigned lane = filled; lane < way->lanes; lane++)
         lanes->literal_used[lane] = lanes->distance_used[lane] = 0;
-    if (filled > lane_count / 8)
-        dynamic_sizes(lanes, &w->heaps);
-    else
-        memset(lanes->bits, 255, sizeof lanes->bits);
+    const int worthwhile = filled > way->lanes / 8;
+    if (worthwhile) way->dynamic_sizes(lanes, &w->heaps);
     for (unsigned lane = 0; lane < filled; lane++) {
         size_t i = lanes->payload[lane];
-        int bits = lanes->bits[lane];
+        int bits = worthwhile ? lanes->bits[lane] : -1;
         if (bits < 0 || block_bytes((size_t)(bits + lanes->other_bits[lane] + 3)) < out_n[i] - 6)
             out_n[i] = zlib_exact(in[i], n[i], out[i], w);
     }
@@ -810,6 +858,9 @@ static void settle_lanes(ft_deflate_lanes *lanes, const uint8_t *const *in, cons
 void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out, size_t *out_n,
                   size_t count, ft_deflate_work *w)
 {
+    const lane_way *way = chosen_way;
+    size_t tried = 0, proved = 0;
+    if (!way) chosen_way = way = best_way();
     for (unsigned g = 0; g < FT_DEFLATE_GROUPS; g++) w->lanes[g].filled = 0;
     for (size_t i = 0; i < count; i++) {
         if (n[i] > FT_DEFLATE_MAX) {
@@ -818,25 +869,28 @@ void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out
         }
         uint8_t *end = begin_fixed(in[i], n[i], out[i], w);
         size_t bytes = (size_t)(end - (out[i] + 2)), symbols = w->literal_count + w->match_count + 1;
-        small_counts counts;
         ft_deflate_lanes *lanes = NULL;
         int fixed = 0;
         if (n[i] + 4 > bytes && symbols <= LANE_MAX_SYMBOLS) {
+            small_counts counts;
             count_few_symbols(n[i], w, &counts);
-            if (!lanes_direct)
-                fixed = symbols <= BOUND_MAX_SYMBOLS &&
-                        dynamic_bits_below(&counts, w) + 3 + 7 >= 8 * bytes;
+            if (symbols <= BOUND_MAX_SYMBOLS &&
+                (tried < 16 || 100 * proved >= way->bound_percent * tried)) {
+                fixed = dynamic_bits_below(&counts, w) + 3 + 7 >= 8 * bytes;
+                tried++;
+                proved += (size_t)fixed;
+            }
             if (!fixed) lanes = fill_lane(w->lanes, &counts, symbols);
         }
         if (!lanes && !fixed) end = choose_block(n[i], out[i], end, w);
         out_n[i] = end_stream(n[i], out[i], end, w);
         if (lanes) {
             lanes->payload[lanes->filled++] = i;
-            if (lanes->filled == lane_count) settle_lanes(lanes, in, n, out, out_n, w);
+            if (lanes->filled == way->lanes) settle_lanes(way, lanes, in, n, out, out_n, w);
         }
     }
     for (unsigned g = 0; g < FT_DEFLATE_GROUPS; g++)
-        if (w->lanes[g].filled) settle_lanes(&w->lanes[g], in, n, out, out_n, w);
+        if (w->lanes[g].filled) settle_lanes(way, &w->lanes[g], in, n, out, out_n, w);
 }
 
 /* The block is tried with fixed codes first: 9 bits a byte at most (a match takes fewer than
@@ -853,25 +907,4 @@ void ft_deflate_work_init(ft_deflate_work *w)
     memset(length, 5, DISTANCE_CODES);
     assign_codes(length, DISTANCE_CODES, w->fixed_distance_code);
     bound_init(w);
-}
-
-int ft_deflate_select(const char *name)
-{
-    if (!strcmp(name, "portable")) {
-        lane_count = 16, dynamic_sizes = dynamic_sizes_portable;
-        return 1;
-    }
-    if (!strcmp(name, "sse4")) {
-        lane_count = 16, dynamic_sizes = dynamic_sizes_sse4;
-        return 1;
-    }
-    if (!strcmp(name, "avx2")) {
-        lane_count = 32, dynamic_sizes = dynamic_sizes_avx2;
-        return 1;
-    }
-    if (!strcmp(name, "avx512")) {
-        lane_count = 64, dynamic_sizes = dynamic_sizes_avx512;
-        return 1;
-    }
-    return 0;
 }
