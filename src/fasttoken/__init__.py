@@ -7,7 +7,7 @@
     tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
 """
 
-from . import formats, services
+from . import claims, formats, services
 from ._core import Backend, backend
 from .arrow import Tokens
 from .errors import (
@@ -16,12 +16,15 @@ from .errors import (
     FastTokenError,
     FieldError,
     MalformedToken,
+    RejectedToken,
     RowsError,
     TokenWarning,
 )
 from .formats import Parsed, parse
 from .project import Project
+from .reasons import Reason
 from .services import Role
+from .verify import Verdict, Verdicts
 
 __version__ = "0.1.0"
 
@@ -34,11 +37,16 @@ __all__ = [
     "MalformedToken",
     "Parsed",
     "Project",
+    "Reason",
+    "RejectedToken",
     "Role",
     "RowsError",
     "TokenWarning",
     "Tokens",
+    "Verdict",
+    "Verdicts",
     "backend",
+    "claims",
     "formats",
     "parse",
     "services",

@@ -4,6 +4,7 @@
     ├── FieldError       (ValueError)    a value breaks a rule of its field
     ├── RowsError        (ValueError)    rows of a batch break rules; lists every one
     ├── MalformedToken   (ValueError)    a token that can't be read
+    ├── RejectedToken    (ValueError)    a token that Agora would reject; holds the verdict
     └── CoreError        (ImportError)   the core asked for does not exist here
 
     TokenWarning         (UserWarning)   the token is valid, and probably not what you want
@@ -14,7 +15,10 @@ No message ever holds a certificate or a whole token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .verify import Verdict
 
 
 class FastTokenError(Exception):
@@ -75,6 +79,17 @@ class MalformedToken(FastTokenError, ValueError):
 
     def __str__(self) -> str:
         return f"malformed token ({self.stage}): {self.rule}"
+
+
+class RejectedToken(FastTokenError, ValueError):
+    """A token that Agora would reject. ``verdict`` says why, and what can be done about it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+    def __str__(self) -> str:
+        return "; ".join(f"{reason.code}: {reason.sentence}" for reason in self.verdict.errors)
 
 
 class CoreError(FastTokenError, ImportError):
