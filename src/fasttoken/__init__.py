@@ -1,14 +1,15 @@
 """fasttoken mints, parses and verifies Agora.io tokens.
 
-    from fasttoken import Project
+from fasttoken import Project
 
-    project = Project.from_env()
-    token = project.rtc_token("lobby", 42, "publisher", expire=3600)
-    tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
+project = Project.from_env()
+token = project.rtc_token("lobby", 42, "publisher", expire=3600)
+tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
 """
 
 from . import claims, formats, services
 from ._core import Backend, backend
+from ._version import __version__
 from .arrow import Tokens
 from .errors import (
     BadRow,
@@ -25,8 +26,6 @@ from .project import Project
 from .reasons import Reason
 from .services import Role
 from .verify import Verdict, Verdicts
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Backend",
@@ -45,6 +44,7 @@ __all__ = [
     "Tokens",
     "Verdict",
     "Verdicts",
+    "__version__",
     "backend",
     "claims",
     "formats",

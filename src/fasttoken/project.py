@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import batch, rules, verify
-from ._core import Certificate
+from ._core import Certificate, mint_one
 from .arrow import Tokens
+from .columns import Columns, is_column
 from .errors import BadRow, FieldError
 from .formats import BY_NAME, access_token, access_token2, dynamic_key, parse, signaling
-from .formats.access_token2 import AccessToken2
+from .salts import random_salt
 from .services import (
     Apaas,
     Chat,
@@ -69,12 +70,15 @@ if TYPE_CHECKING:
         allow_wildcard: bool
         strict_lifetime: bool
 
-
     AnyRole = Role | Literal["publisher", "subscriber", 1, 2]
 
 HOUR = 3600  # seconds
 ENV = ("AGORA_APP_ID", "AGORA_APP_CERTIFICATE", "AGORA_APP_CERTIFICATE_SECONDARY")
 PUBLISHER_PRIVILEGES = tuple(Rtc.Privilege)
+_RTC_SHAPES: Mapping[Role, batch.Shape] = {
+    Role.PUBLISHER: ((Rtc, tuple(map(int, PUBLISHER_PRIVILEGES))),),
+    Role.SUBSCRIBER: ((Rtc, (int(Rtc.Privilege.JOIN_CHANNEL),)),),
+}
 
 
 def _certificate(field: str, value: object) -> Certificate:
@@ -163,20 +167,24 @@ class Project:
         """A 007 token for any services, in any order, a type as often as you like."""
         if not services:
             raise FieldError("services", "must hold at least one service")
-        for service in services:
-            for key, seconds in service.privileges.items():
-                rules.integer("privilege", key, 0, rules.U16_MAX)
-                rules.duration(batch.privilege_field(key), seconds)
-            for field in service.FIELDS:
-                field.rule(field.name, getattr(service, field.name), allow_wildcard)
-        claims = AccessToken2(
-            self._app_id,
+        shape, values = batch.one_token(services, allow_wildcard)
+        values.insert(0, rules.lifetime("expire", expire, strict_lifetime))
+        return self._mint_one(shape, values, issue_ts, salt)
+
+    def _mint_one(
+        self,
+        shape: batch.Shape,
+        values: list[int | bytes],
+        issue_ts: int | None,
+        salt: int | None,
+    ) -> str:
+        token = mint_one(
+            batch.one_token_layout(self._app_id, shape),
+            self._primary,
             int(time.time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts),
-            rules.lifetime("expire", expire, strict_lifetime),
-            secrets.randbelow(rules.SALT_MAX) + 1 if salt is None else rules.salt(salt),
-            tuple(services),
+            random_salt() if salt is None else rules.salt(salt),
+            values,
         )
-        token = access_token2.build(claims, self._primary)
         if len(token) > rules.TOKEN_CHARACTERS:
             rules.warn(f"a token {rules.LONG_TOKEN}")
         return token
@@ -189,11 +197,22 @@ class Project:
         expire: int = HOUR,
         *,
         privilege_expire: int = 0,
-        **options: Unpack[Options],
+        issue_ts: int | None = None,
+        salt: int | None = None,
+        allow_wildcard: bool = False,
+        strict_lifetime: bool = False,
     ) -> str:
         """A token to join an RTC channel as a uid (int) or account (str), in a role."""
-        publishes = parse_role(role) is Role.PUBLISHER
-        return self.token([_rtc(channel_name, uid, publishes, privilege_expire)], expire, **options)
+        # What servers call on every request: the values of its layout, without a service between.
+        shape = _RTC_SHAPES[parse_role(role)]
+        seconds = rules.duration("privilege_expire", privilege_expire)
+        values: list[int | bytes] = [
+            rules.lifetime("expire", expire, strict_lifetime),
+            *[seconds] * len(shape[0][1]),
+            rules.channel_name("channel_name", channel_name, allow_wildcard),
+            rules.uid("uid", uid, allow_wildcard),
+        ]
+        return self._mint_one(shape, values, issue_ts, salt)
 
     def rtc_token_with_privileges(
         self,
@@ -208,7 +227,12 @@ class Project:
         **options: Unpack[Options],
     ) -> str:
         """A token to join an RTC channel and publish, each privilege with its own expiry."""
-        expiries = (join_channel_expire, publish_audio_expire, publish_video_expire, publish_data_expire)
+        expiries = (
+            join_channel_expire,
+            publish_audio_expire,
+            publish_video_expire,
+            publish_data_expire,
+        )
         return self.token([_rtc(channel_name, uid, True, 0, *expiries)], expire, **options)
 
     def rtm_token(
@@ -293,9 +317,7 @@ class Project:
         rtm = Rtm(rtm_user_id, {Rtm.Privilege.LOGIN: expire if rtm_expire is None else rtm_expire})
         return self.token([rtc, rtm, *more], expire, **options)
 
-    def chat_user_token(
-        self, user_id: str, expire: int = HOUR, **options: Unpack[Options]
-    ) -> str:
+    def chat_user_token(self, user_id: str, expire: int = HOUR, **options: Unpack[Options]) -> str:
         """A Chat token for one user."""
         rules.account("user_id", user_id, False)
         return self.token([Chat(user_id, {Chat.Privilege.USER: expire})], expire, **options)
@@ -388,7 +410,7 @@ class Project:
         self,
         channel_name: str,
         uid: int | str,
-        privileges: Mapping[int, int],
+        privileges: Mapping[Any, int],
         *,
         ts: int | None = None,
         salt: int | None = None,
@@ -408,18 +430,18 @@ class Project:
         self,
         channel_name: bytes,
         uid: bytes,
-        privileges: Mapping[int, int],
+        privileges: Mapping[Any, int],
         ts: int | None,
         salt: int | None,
     ) -> str:
         for key, when in privileges.items():
             rules.integer("privilege", key, 0, rules.U16_MAX)
-            rules.unix_ts(batch.privilege_field(key), when)
+            rules.unix_ts(f"privilege {int(key)}", when)
         claims = access_token.claims_for(
             self._app_id,
             channel_name,
             uid,
-            secrets.randbelow(rules.SALT_MAX) + 1 if salt is None else rules.salt(salt),
+            random_salt() if salt is None else rules.salt(salt),
             int(time.time()) + rules.DAY if ts is None else rules.unix_ts("ts", ts),
             privileges,
         )
@@ -510,33 +532,63 @@ class Project:
 
     @overload
     def tokens(
-        self, services: Sequence[Service], expire: int | Column = ..., *,
-        output: Literal["list"] = ..., errors: Literal["raise"] = ..., **options: Unpack[BatchOptions],
+        self,
+        services: Sequence[Service],
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
     ) -> list[str]: ...
     @overload
     def tokens(
-        self, services: Sequence[Service], expire: int | Column = ..., *,
-        output: Literal["arrow"], errors: Literal["raise"] = ..., **options: Unpack[BatchOptions],
+        self,
+        services: Sequence[Service],
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
     ) -> Tokens: ...
     @overload
     def tokens(
-        self, services: Sequence[Service], expire: int | Column = ..., *,
-        output: Literal["numpy"], errors: Literal["raise"] = ..., **options: Unpack[BatchOptions],
+        self,
+        services: Sequence[Service],
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
     ) -> npt.NDArray[np.bytes_]: ...
     @overload
     def tokens(
-        self, services: Sequence[Service], expire: int | Column = ..., *,
-        output: Literal["list"] = ..., errors: Literal["null"], **options: Unpack[BatchOptions],
+        self,
+        services: Sequence[Service],
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
     ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
     @overload
     def tokens(
-        self, services: Sequence[Service], expire: int | Column = ..., *,
-        output: Literal["arrow"], errors: Literal["null"], **options: Unpack[BatchOptions],
+        self,
+        services: Sequence[Service],
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
     ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
     @overload
     def tokens(
-        self, services: Sequence[Service], expire: int | Column = ..., *,
-        output: Literal["numpy"], errors: Literal["null"], **options: Unpack[BatchOptions],
+        self,
+        services: Sequence[Service],
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
     ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
 
     def tokens(
@@ -599,7 +651,7 @@ class Project:
         allow_wildcard: bool = False,
         strict_lifetime: bool = False,
     ) -> Any:
-        columns = batch.Columns(allow_wildcard, strict_lifetime)
+        columns = Columns(allow_wildcard, strict_lifetime)
         layout = batch.access_token2_layout(columns, self._app_id, variants, expire)
         choices = columns.roles(roles)
         if issue_ts is None:
@@ -624,7 +676,7 @@ class Project:
         strict_lifetime: bool = False,
     ) -> Any:
         """One 006 token a row to join an RTC channel; see `rtc_token_006` and `tokens`."""
-        columns = batch.Columns(allow_wildcard, strict_lifetime)
+        columns = Columns(allow_wildcard, strict_lifetime)
         if issue_ts is None:
             issue_ts = int(time.time())
         layout = batch.access_token_layout(
@@ -712,6 +764,6 @@ def _leeway(leeway: int) -> int:
 
 def _publishes(roles: Any) -> list[bool]:
     """Whether each variant of a batch publishes: two variants for a column of roles."""
-    if batch.is_column(roles):
+    if is_column(roles):
         return [True, False]
     return [parse_role(roles) is Role.PUBLISHER]

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import pairwise
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote, unquote_plus
@@ -522,7 +523,7 @@ class _Judge:
         if self.claims.version == 1 or _text(uid) == "" or _is_uid(_text(uid)):
             return False
         code = "uid_number_and_account" if isinstance(uid, str) else "uid_out_of_range"
-        self.add(code, token="a number", asked=_who(uid))
+        self.difference(code, "a uid")
         return True
 
     def check_sums(self, reading: Reading | None) -> bool:
@@ -879,7 +880,7 @@ def _values(name: str, value: Any) -> list[Any]:
     column = arrow.read(name, value)
     if isinstance(column, arrow.Text):
         text, bounds = column.data.tobytes(), column.offsets.tolist()
-        values = [text[a:b].decode() for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        values = [text[a:b].decode() for a, b in pairwise(bounds)]
     else:
         values = column.values.tolist()
     if column.nulls is not None:
@@ -897,7 +898,7 @@ def verify_many(
     leeway: int,
 ) -> Verdicts:
     """The verdicts about a column of tokens. `Project.verify_many` says what it means."""
-    from .batch import is_column
+    from .columns import is_column
 
     if not is_column(tokens):
         raise FieldError("tokens", "must be a column: a list, or a NumPy or Arrow array")

@@ -1,6 +1,16 @@
 """The core in pure Python: the readable specification of the native one."""
 
-from .batch import Envelope, Layout, Slot, SlotKind, mint, suspects, text_column, token_list
+from .batch import (
+    Envelope,
+    Layout,
+    Slot,
+    SlotKind,
+    mint,
+    mint_one,
+    suspects,
+    text_column,
+    token_list,
+)
 from .deflate import deflate, inflate
 from .encode import decode, encode
 from .pack import crc32, pack_i16, pack_map32, pack_str, pack_u16, pack_u32
@@ -20,6 +30,7 @@ __all__ = [
     "hmac_sha256",
     "inflate",
     "mint",
+    "mint_one",
     "pack_i16",
     "pack_map32",
     "pack_str",
