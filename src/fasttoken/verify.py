@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from itertools import pairwise
 from operator import index
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
-from urllib.parse import quote, unquote, unquote_plus
 
 from . import claims as claims_data
 from . import rules
@@ -35,10 +34,22 @@ from .facts import (
 )
 from .formats import BY_NAME, LONGEST, access_token, parse
 from .formats.access_token import AccessToken
-from .formats.access_token2 import AccessToken2, uid_text
+from .formats.access_token2 import AccessToken2
 from .formats.dynamic_key import DynamicKey
 from .formats.parsed import Parsed
 from .formats.signaling import SignalingToken
+from .mistakes import (
+    CERTIFICATE_MISTAKES,
+    channel_difference,
+    is_uid,
+    mended_readings,
+    near_channels,
+    near_users,
+    nearby,
+    stripped,
+    uid_as_text,
+    user_difference,
+)
 from .reasons import Reason, listed, reason, shown, span
 from .services import BY_TYPE, Kind
 
@@ -165,6 +176,8 @@ def asked(channel_name: Any, uid: Any, privilege: Any) -> Asked:
         except TypeError:
             kind = type(uid).__name__
             raise FieldError("uid", f"must be an integer or a str, not {kind}") from None
+        if abs(uid) >= 2**64:
+            raise FieldError("uid", "must be an integer of at most 64 bits")
     return Asked(channel_name, uid, None if privilege is None else _privilege(privilege))
 
 
@@ -193,67 +206,13 @@ def _privilege(value: Any) -> tuple[str, str]:
 
 # Reading ------------------------------------------------------------------------------------------
 
-_INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"
-_QUOTES = "\"'`"
 _NOTHING = ("", "null", "undefined", "None", "nil", "[object Object]")
 _RUN_OF_LETTERS = 80  # base64 text this long without one letter of a case has lost that case
 
 
-def _stripped(token: str) -> str:
-    return re.sub(rf"[\t\r\n\f\v\u00a0{_INVISIBLE}]", "", token).strip()
-
-
-def _unquoted(token: str) -> str:
-    quoted = len(token) > 1 and token[0] in _QUOTES and token[-1] == token[0]
-    return token[1:-1] if quoted else token
-
-
-def _padded(token: str) -> str:
-    """A token in base64 with its padding; the prefix of 3 and, in 006, the App ID are no base64,
-    but the App ID's 32 characters don't count modulo 4."""
-    based = token.startswith(("005", "006", "007"))
-    return token + "=" * (-(len(token) - 3) % 4) if based else token
-
-
-_Mend: TypeAlias = tuple[str, Callable[[str], str]]
-# What happens to tokens on their way, in the order in which it is undone; spaces come between.
-_OUTSIDE: tuple[_Mend, ...] = (
-    ("token_whitespace", _stripped),
-    ("token_quoted", _unquoted),
-    ("token_percent_encoded", unquote),
-)
-_SPACES: tuple[_Mend, ...] = (
-    ("plus_lost", lambda token: token.replace(" ", "+")),
-    ("token_whitespace", lambda token: token.replace(" ", "")),
-)
-_INSIDE: tuple[_Mend, ...] = (
-    ("token_url_safe", lambda token: token.translate(str.maketrans("-_", "+/"))),
-    ("padding_lost", _padded),
-)
-
-
-def _mended(token: str) -> Iterator[tuple[Parsed, tuple[str, ...]]]:
-    """Readings of a token that can't be read as it stands, with the codes of what was mended.
-
-    A space inside is either a lost '+' or none of the token: both are tried.
-    """
-    if len(token) > LONGEST:
-        return
-    for spaces in _SPACES:
-        text, codes = token, list[str]()
-        for code, mend in (*_OUTSIDE, spaces, *_INSIDE):
-            mended = mend(text)
-            if mended != text:
-                text, codes = mended, [*codes, code]
-        try:
-            yield parse(text), tuple(dict.fromkeys(codes))
-        except MalformedToken:
-            continue
-
-
 def _unreadable(token: Any, error: MalformedToken) -> Reason:
     """Why a token can't be read, mended or not."""
-    if token is None or (isinstance(token, str) and _stripped(token) in _NOTHING):
+    if token is None or (isinstance(token, str) and stripped(token) in _NOTHING):
         return reason("empty_token", found=shown(token))
     if error.stage == "prefix":
         version = re.match(r"0\d\d(?=[0-9a-zA-Z+/]{40})", token) if isinstance(token, str) else None
@@ -265,90 +224,11 @@ def _unreadable(token: Any, error: MalformedToken) -> Reason:
     return reason(f"malformed_{error.stage}", rule=error.rule)
 
 
-# Telling users and channels apart -----------------------------------------------------------------
-
-_NUMBER = re.compile(r"-?[0-9]{1,20}")
-_2_32 = 2**32
-
-
-def _is_uid(text: str) -> bool:
-    """Whether a text is what a numeric uid is written as."""
-    return text.isdigit() and text.isascii() and text[0] != "0" and int(text) <= rules.U32_MAX
-
-
-def _text(uid: int | str) -> str:
-    return uid_text(uid).decode()
-
-
-def _near_users(uid: int | str) -> Iterator[tuple[str, str]]:
-    """What a user is likely to be mistaken for, as it is written, and the code of the mistake."""
-    text = _text(uid)
-    if text == "":
-        yield "0", "uid_zero_as_text"
-    elif _NUMBER.fullmatch(text):
-        number = int(text)
-        if number < 0:
-            yield _text(number % _2_32), "uid_signed"
-        elif number > rules.U32_MAX:
-            yield _text(number % _2_32), "uid_truncated"
-        elif number >= 2**31:
-            yield _text(number - _2_32), "uid_signed"
-    else:
-        for near in (text.lower(), text.upper()):
-            yield near, "uid_letter_case"
-    for near in (text.strip(), f"{text} ", f"{text}\n"):
-        yield near, "uid_whitespace"
-
-
-def _user_difference(token: str, uid: int | str) -> str | None:
-    """The code for a client that joins as ``uid`` with a token for ``token``; None if it may."""
-    text = _text(uid)
-    near = next((code for user, code in _near_users(uid) if user == token != text), None)
-    if isinstance(uid, int) and not 0 <= uid <= rules.U32_MAX:
-        return near or "uid_out_of_range"
-    if token in (text, "", rules.WILDCARD):
-        return None
-    if near:
-        return near
-    if text == "":
-        return "uid_zero_joined"
-    if token.strip() == text.strip():
-        return "uid_whitespace"
-    if _NUMBER.fullmatch(token) and _text(int(token) % _2_32) == text:
-        return "uid_truncated"
-    if _is_uid(token) != _is_uid(text):
-        return "uid_number_and_account"
-    return "uid_letter_case" if token.casefold() == text.casefold() else "uid_mismatch"
-
-
-def _near_channels(name: str) -> Iterator[tuple[str, str]]:
-    """What a channel name is likely to be mistaken for, and the code of the mistake."""
-    for near in (name.strip(), f"{name} ", f" {name}", f"{name}\n"):
-        yield near, "channel_whitespace"
-    for near in (name.lower(), name.upper(), name.capitalize(), name.title()):
-        yield near, "channel_letter_case"
-    for near in (unquote(name), unquote_plus(name), quote(name), quote(name, safe="")):
-        yield near, "channel_percent_encoded"
-
-
-def _channel_difference(token: str, name: str) -> str | None:
-    """The code for a client that joins ``name`` with a token for ``token``; None if it may."""
-    if token in (name, "", rules.WILDCARD):
-        return None
-    if token.strip() == name.strip():
-        return "channel_whitespace"
-    if token.casefold() == name.casefold():
-        return "channel_letter_case"
-    if any(decode(token) == decode(name) for decode in (unquote, unquote_plus)):
-        return "channel_percent_encoded"
-    return "channel_mismatch"
-
-
 def _who(user: int | str) -> str:
     """A user in a sentence."""
     if user in (0, ""):
         return "uid 0"
-    number = isinstance(user, int) or _is_uid(user)
+    number = isinstance(user, int) or is_uid(user)
     return f"uid {user}" if number else f"account {shown(user)}"
 
 
@@ -363,18 +243,6 @@ class Reading(NamedTuple):
     codes: tuple[str, ...] = ()
 
 
-def _nearby(
-    exact: Any, near: Iterable[tuple[str, str]], also: Iterable[str] = ()
-) -> list[tuple[Any, tuple[str, ...]]]:
-    """An exact value, what it is likely to be mistaken for, each once, with its code."""
-    found: dict[Any, tuple[str, ...]] = {exact: ()}
-    for value in also:
-        found.setdefault(value, ())
-    for value, code in near:
-        found.setdefault(value, (code,))
-    return list(found.items())
-
-
 def _readings(parsed: Parsed, asked: Asked) -> tuple[list[Reading], tuple[str, ...]]:
     """What a token may have been signed for, the likeliest first; and the codes of what has to be
     supplied before that can be said."""
@@ -384,14 +252,13 @@ def _readings(parsed: Parsed, asked: Asked) -> tuple[list[Reading], tuple[str, .
     if isinstance(claims, SignalingToken):
         if asked.uid is None:
             return [], ("uid_needed",)
-        users = _nearby(str(asked.uid), _near_users(asked.uid))
+        users = nearby(str(asked.uid), near_users(asked.uid))
         return [Reading(None, user, codes) for user, codes in users], ()
     if is_rtm_006(claims):
         if asked.uid is None:
             return [], ("uid_needed",)
-        users = _nearby(_text(asked.uid), _near_users(asked.uid))
-        readings = [Reading(user, "", codes) for user, codes in users]
-        return [*readings, Reading("", users[0][0], ("rtm_user_in_uid_slot",))], ()
+        users = nearby(uid_as_text(asked.uid), near_users(asked.uid))
+        return [Reading(user, "", codes) for user, codes in users], ()
     channel_name, uid = asked.channel_name, asked.uid
     if isinstance(claims, AccessToken):
         # An empty text is the only likely one whose check sum is 0.
@@ -407,29 +274,18 @@ def _readings(parsed: Parsed, asked: Asked) -> tuple[list[Reading], tuple[str, .
     if channel_name is None or uid is None:
         given = (("channel_name", channel_name), ("uid", uid))
         return [], tuple(f"{name}_needed" for name, value in given if value is None)
-    users = _nearby(_text(uid), _near_users(uid), any_user)
+    users = nearby(uid_as_text(uid), near_users(uid), any_user)
     if isinstance(claims, DynamicKey):
         # They sign numbers, and 0 means any user.
-        users = [(int(user or 0), codes) for user, codes in users if user == "" or _is_uid(user)]
+        users = [(int(user or 0), codes) for user, codes in users if user == "" or is_uid(user)]
         if claims.version == 1 or claims.uid is not None:
             users = users[:1]
-    channels = _nearby(channel_name, _near_channels(channel_name))
+    channels = nearby(channel_name, near_channels(channel_name))
     return [
         Reading(channel, user, channel_codes + user_codes)
         for channel, channel_codes in channels
         for user, user_codes in users
     ], ()
-
-
-# What a certificate is likely to be mistaken for.
-_CERTIFICATE_MISTAKES: tuple[tuple[str, Callable[[bytes], bytes]], ...] = (
-    ("certificate_letter_case", bytes.lower),
-    ("certificate_letter_case", bytes.upper),
-    ("certificate_whitespace", lambda text: text + b"\n"),
-    ("certificate_whitespace", lambda text: text + b"\r\n"),
-    ("certificate_whitespace", lambda text: text + b" "),
-    ("certificate_as_bytes", lambda text: bytes.fromhex(text.decode())),
-)
 
 
 class Match(NamedTuple):
@@ -453,7 +309,7 @@ def _match(parsed: Parsed, readings: Sequence[Reading], keys: Keys) -> Match | N
         if reading.codes:
             continue
         for name, certificate in keys.certificates():
-            for code, mistake in _CERTIFICATE_MISTAKES:
+            for code, mistake in CERTIFICATE_MISTAKES:
                 mistaken = Certificate(mistake(certificate.reveal()))
                 if check(parsed, mistaken, reading.channel_name, reading.uid):
                     return Match(name, reading, code)
@@ -520,7 +376,7 @@ class _Judge:
         uid = self.asked.uid
         if not isinstance(self.claims, DynamicKey) or uid is None or self.claims.uid is not None:
             return False
-        if self.claims.version == 1 or _text(uid) == "" or _is_uid(_text(uid)):
+        if self.claims.version == 1 or uid_as_text(uid) == "" or is_uid(uid_as_text(uid)):
             return False
         code = "uid_number_and_account" if isinstance(uid, str) else "uid_out_of_range"
         self.difference(code, "a uid")
@@ -533,23 +389,39 @@ class _Judge:
         if not isinstance(claims, AccessToken):
             return False
         if reading is not None:
-            if crc32(str(reading.channel_name).encode()) != claims.channel_crc:
-                self.add("channel_crc_wrong")
-            if crc32(_text(reading.uid or "").encode()) != claims.uid_crc:
-                self.add("uid_crc_wrong")
+            self.check_sums_of(claims, str(reading.channel_name), uid_as_text(reading.uid or ""))
             return False
         channel_name, uid = self.asked.channel_name, self.asked.uid
         channels, users = [], []
         if channel_name is not None:
-            channels = _nearby(channel_name, _near_channels(channel_name))
+            channels = nearby(channel_name, near_channels(channel_name))
         if uid is not None:
-            users = _nearby(_text(uid), _near_users(uid))
+            users = nearby(uid_as_text(uid), near_users(uid))
         if is_rtm_006(claims):
             return self._blame(users, claims.channel_crc, "uid_mismatch")
         blamed = self._blame(channels, claims.channel_crc, "channel_mismatch")
         if claims.uid_crc:
             blamed |= self._blame(users, claims.uid_crc, "uid_mismatch")
         return blamed
+
+    def check_sums_of(self, claims: AccessToken, channel_name: str, user: str) -> None:
+        """Compares check sums with what the signature matches.
+
+        The signature covers channel name and user without a border between them, so only the check
+        sums tell ``lobby`` and 42 from ``lobby4`` and 2.
+        """
+        wrong = (
+            claims.channel_crc != crc32(channel_name.encode()),
+            claims.uid_crc != crc32(user.encode()),
+        )
+        if all(wrong):
+            if is_rtm_006(claims):
+                self.add("rtm_user_in_uid_slot")
+            else:
+                self.difference("channel_mismatch", None)
+                self.difference("uid_mismatch", None)
+        elif any(wrong):
+            self.add("channel_crc_wrong" if wrong[0] else "uid_crc_wrong")
 
     def _blame(self, nearby: list[tuple[Any, tuple[str, ...]]], crc: int, otherwise: str) -> bool:
         """Says which of these values a check sum belongs to, if it is not the first."""
@@ -651,7 +523,7 @@ class _Judge:
         told = [grant for grant in group if grant.channel_name is not None]
         if name is None or not told:
             return group
-        differences = [_channel_difference(str(grant.channel_name), name) for grant in told]
+        differences = [channel_difference(str(grant.channel_name), name) for grant in told]
         say = lambda grant: f"channel {shown(grant.channel_name)}"  # noqa: E731
         return self._fitting(told, differences, say)
 
@@ -661,7 +533,7 @@ class _Judge:
         told = [grant for grant in group if grant.user is not None]
         if uid is None or not told:
             return group
-        differences = [_user_difference(_text(grant.user or 0), uid) for grant in told]
+        differences = [user_difference(uid_as_text(grant.user or 0), uid) for grant in told]
         if group[0].user_field not in NUMBER_FIELDS:
             differences = [code and "uid_mismatch" for code in differences]
         return self._fitting(told, differences, lambda grant: _who(grant.user or 0))
@@ -803,7 +675,7 @@ def _parsed(token: Any, keys: Keys, asked: Asked) -> tuple[Parsed, tuple[str, ..
     try:
         return parse(token), ()
     except MalformedToken as error:
-        readings = list(_mended(token)) if isinstance(token, str) else []
+        readings = list(mended_readings(token)) if isinstance(token, str) else []
         for parsed, codes in readings:
             if _match(parsed, _readings(parsed, asked)[0], keys):
                 return parsed, codes
@@ -837,6 +709,20 @@ def verify(token: Any, keys: Keys, asked: Asked, now: int, leeway: int = 0) -> V
         judge.expires_at,
         tuple(reasons),
     )
+
+
+def unverified(
+    token: str,
+    *,
+    channel_name: str | None = None,
+    uid: int | str | None = None,
+    privilege: IntEnum | str | None = None,
+    now: int,
+    leeway: int = 0,
+) -> Verdict:
+    """What `Project.verify` can say without a project: nobody knows who made the token, so it is
+    never ``ok``, but what it says is judged all the same."""
+    return verify(token, Keys(), asked(channel_name, uid, privilege), now, leeway)
 
 
 # Many ---------------------------------------------------------------------------------------------
