@@ -236,7 +236,7 @@ def test_hostile_text_is_quoted_safely_and_shortly() -> None:
         assert len(reason.sentence) < 400
 
 
-# Mutations: never an exception, never accepted ------------------------------------------------------
+# Mutations: never an exception, never accepted ----------------------------------------------------
 
 TOKENS = [rtc(), t006(), *(key(version) for version in range(1, 6)), signal()]
 
