@@ -13,9 +13,10 @@ stock zlib (docs/formats.md, "AccessToken2").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import IntEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._core import crc32
@@ -40,18 +41,28 @@ def service_name(service: type[Service]) -> str:
 BY_SERVICE_NAME: Mapping[str, type[Service]] = {service_name(s): s for s in BY_TYPE.values()}
 
 
-def privilege_names(service: type[Service]) -> Iterable[IntEnum]:
+class _NoPrivilege(IntEnum):
+    """The privileges of a service that has none."""
+
+
+def privileges_of(service: type[Service]) -> type[IntEnum]:
     """The privileges that a service knows."""
-    return getattr(service, "Privilege", ())
+    found: type[IntEnum] = getattr(service, "Privilege", _NoPrivilege)
+    return found
 
 
-def name_of(names: Iterable[IntEnum], number: int) -> str:
+@cache
+def _names(numbers: type[IntEnum]) -> dict[int, str]:
+    return {int(number): number.name.lower() for number in numbers}
+
+
+def name_of(numbers: type[IntEnum], number: int) -> str:
     """A number by its name, in lower case; its decimal text where it has none."""
-    return next((name.name.lower() for name in names if name == number), str(int(number)))
+    return _names(numbers).get(number) or str(int(number))
 
 
-def _number_of(names: Iterable[IntEnum], text: str) -> int:
-    found = next((int(name) for name in names if name.name.lower() == text), None)
+def _number_of(numbers: type[IntEnum], text: str) -> int:
+    found = next((number for number, name in _names(numbers).items() if name == text), None)
     return int(text) if found is None else found
 
 
@@ -73,7 +84,7 @@ def _service_to_data(service: Service) -> dict[str, Any]:
             }
         data[field.name] = value
     data["privileges"] = {
-        name_of(privilege_names(kind), key): value for key, value in service.privileges.items()
+        name_of(privileges_of(kind), key): value for key, value in service.privileges.items()
     }
     return data
 
@@ -140,7 +151,7 @@ def _service_from_data(data: Mapping[str, Any]) -> Service:
                 for resource, granted in value.items()
             }
         values[field.name] = value
-    names = privilege_names(kind)
+    names = privileges_of(kind)
     privileges = {_number_of(names, key): value for key, value in data["privileges"].items()}
     return kind(**values, privileges=privileges)  # type: ignore[call-arg]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import rules
-from .claims import name_of, privilege_names, service_name
+from .claims import name_of, privileges_of, service_name
 from .formats import access_token
 from .formats.access_token import AccessToken
 from .formats.access_token2 import AccessToken2
 from .formats.dynamic_key import DynamicKey, KeyService
-from .services import BY_TYPE, Rtc, Rtm, Service
+from .services import BY_TYPE, Service
 
 # The fields of services that say where to, and who.
 CHANNEL_FIELDS = ("channel_name", "room_uuid")
@@ -21,6 +21,11 @@ USER_FIELDS = ("uid", "account", "user_id", "user_uuid")
 NUMBER_FIELDS = ("uid", "account")
 # The privileges without which nothing else of a service is of use.
 ENTRY = ("join_channel", "login")
+# The privileges that each service knows, by the service's name.
+SERVICE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
+    service_name(service): tuple(name.name.lower() for name in privileges_of(service))
+    for service in BY_TYPE.values()
+}
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,6 @@ class Facts:
     grants: tuple[Grant, ...]
 
 
-def _known(service: type[Service]) -> tuple[str, ...]:
-    return tuple(privilege.name.lower() for privilege in privilege_names(service))
-
-
 def _field(service: Service, names: tuple[str, ...]) -> tuple[str | None, Any]:
     """The first field of a service that has one of these names, and what it says."""
     for field in service.FIELDS:
@@ -86,9 +87,10 @@ def _field(service: Service, names: tuple[str, ...]) -> tuple[str | None, Any]:
 
 
 def _service_grant(claims: AccessToken2, service: Service, token_ends: int) -> Grant:
+    names = privileges_of(type(service))
     privileges = tuple(
         Granted(
-            name_of(privilege_names(type(service)), key),
+            name_of(names, key),
             seconds,
             min(claims.issue_ts + seconds, token_ends) if seconds else token_ends,
         )
@@ -97,7 +99,7 @@ def _service_grant(claims: AccessToken2, service: Service, token_ends: int) -> G
     channel_field, channel_name = _field(service, CHANNEL_FIELDS)
     user_field, user = _field(service, USER_FIELDS)
     name = service_name(type(service))
-    known = _known(type(service))
+    known = SERVICE_PRIVILEGES[name]
     return Grant(name, privileges, known, channel_field, channel_name, user_field, user)
 
 
@@ -128,10 +130,12 @@ def _facts_006(claims: AccessToken) -> Facts:
     }
     grants = []
     if login in granted:
-        grants.append(Grant("rtm", (granted.pop(login),), _known(Rtm), None, None, "user_id"))
+        grants.append(
+            Grant("rtm", (granted.pop(login),), SERVICE_PRIVILEGES["rtm"], None, None, "user_id")
+        )
     if granted or not grants:
         privileges = tuple(granted.values())
-        rtc = Grant("rtc", privileges, _known(Rtc), "channel_name", None, "uid")
+        rtc = Grant("rtc", privileges, SERVICE_PRIVILEGES["rtc"], "channel_name", None, "uid")
         grants.insert(0, rtc)
     issued_at = claims.ts - rules.DAY if claims.ts >= rules.DAY else None
     return Facts(claims.app_id, issued_at, claims.ts, tuple(grants))
@@ -153,8 +157,3 @@ def facts(claims: Any) -> Facts:
         return Facts(claims.app_id, claims.unix_ts, claims.expired_ts or None, (grant,))
     grant = Grant("signaling", (), (), None, None, "account")
     return Facts(claims.app_id, None, claims.expired_ts, (grant,))
-
-
-SERVICE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
-    service_name(service): _known(service) for service in BY_TYPE.values()
-}
