@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
+# cython: language_level=3, boundscheck=True, wraparound=False
 """The native core: the names of ``fasttoken._pure``, in its order, on top of the C kernels.
 
 What a function does is written there; docstrings are copied. The kernels and the choice of a CPU
@@ -11,15 +11,16 @@ import zlib
 import numpy as np
 
 from .. import _pure
-from .._pure import Envelope, Slot, SlotKind
+from .._pure import Check, Envelope, Pattern, PatternField, Question, Slot, SlotKind
 from .._pure import __all__ as __all__
 from ..errors import CoreError, MalformedToken
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.number cimport PyNumber_Index
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DATA
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
@@ -31,6 +32,7 @@ cdef extern from "Python.h":
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
 
 
 # CPU paths ------------------------------------------------------------------------------------
@@ -53,7 +55,7 @@ cdef _select_cpu():
     choice = os.environ.get("FASTTOKEN_CPU", "auto")
     if choice != "auto" and choice not in good:
         raise CoreError(f"FASTTOKEN_CPU must be one of auto, {', '.join(good)} on this machine")
-    chosen = good[-1] if choice == "auto" else choice
+    chosen = good[len(good) - 1] if choice == "auto" else choice
     if not ft_cpu_select(chosen.encode()):
         raise CoreError(f"the CPU path {chosen} failed its self-test")
     if not ft_deflate_select(_LANES.get(chosen, "portable").encode()):
@@ -102,7 +104,8 @@ def pack_map32(values):
     )
 
 
-cdef bytes _little(uint32_t value, int size):
+cdef bytes _little(number, int size):
+    cdef uint32_t value = PyNumber_Index(number)
     cdef uint8_t out[4]
     cdef int i
     for i in range(4):
@@ -113,7 +116,7 @@ cdef bytes _little(uint32_t value, int size):
 cdef uint32_t _u32(value) except? 0:
     if not 0 <= value <= 0xFFFF_FFFF:
         raise OverflowError(f"{value} does not fit u32")
-    return value
+    return PyNumber_Index(value)
 
 
 # Signing --------------------------------------------------------------------------------------
@@ -129,6 +132,9 @@ def hmac_sha256(bytes key not None, bytes message not None):
 
 
 cdef class Certificate:
+    """An App Certificate as a signing key; its text shows up in no repr and no pickle."""
+
+    # Docstrings of an extension class can't be set later, so these stand here again.
     # Its text, the HMAC state that 006 signs with, and the HMAC of the certificate under the
     # last issue timestamp, which 007 needs for every token. All wiped when freed.
     cdef uint8_t *text
@@ -160,14 +166,17 @@ cdef class Certificate:
         raise TypeError("a Certificate can't be pickled: it would leave the process")
 
     def reveal(self):
+        """The text itself, for the formats that sign with something else than SHA-256."""
         return PyBytes_FromStringAndSize(<char *> self.text, self.n)
 
     def sign_access_token(self, bytes content not None):
+        """The signature of a 006 token over its signed content: 32 bytes."""
         cdef uint8_t mac[32]
         ft_hmac(&self.key, <const uint8_t *> PyBytes_AS_STRING(content), len(content), mac)
         return PyBytes_FromStringAndSize(<char *> mac, 32)
 
     def sign_access_token2(self, issue_ts, salt, bytes body not None):
+        """The signature of a 007 token: three HMACs, from the timestamp to the body: 32 bytes."""
         cdef uint32_t issued = _u32(issue_ts)
         cdef uint32_t salted = _u32(salt)
         cdef const uint8_t *bodies[1]
@@ -259,10 +268,8 @@ def inflate(bytes data not None, size_t limit):
             n = ft_inflate_zlib(start, len(data), out, limit, &consumed)
         if n == FT_INFLATE_TOO_LONG:
             raise MalformedToken("zlib", f"inflates beyond {limit} bytes")
-        if n == FT_INFLATE_TRUNCATED:
-            raise MalformedToken("zlib", "the zlib stream is cut off")
         if n < 0:
-            raise MalformedToken("zlib", "not a valid zlib stream")
+            raise MalformedToken("zlib", "not a whole, valid zlib stream")
         if consumed < <size_t> len(data):
             raise MalformedToken("zlib", "there are bytes behind the zlib stream")
         return PyBytes_FromStringAndSize(<char *> out, n)
@@ -303,16 +310,31 @@ def decode(str text not None):
 # Batches --------------------------------------------------------------------------------------
 
 
+cdef struct _Check:
+    int64_t low, high
+    const uint8_t *allowed
+    Py_ssize_t longest
+
+
 cdef class Layout:
+    """Bodies with slots, one for each choice that a row can make.
+
+    ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
+    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
+    has one entry a column for `mint_checked`.
+    """
+
     cdef readonly object envelope
     cdef readonly str prefix
     cdef readonly tuple variants
+    cdef readonly tuple checks
     cdef bytes prefix_bytes
     cdef list kept  # the memory that the structures point into
     cdef ft_layout c
+    cdef _Check *c_checks
     cdef object slots
 
-    def __init__(self, envelope, str prefix, variants):
+    def __init__(self, envelope, str prefix, variants, checks=()):
         self.envelope = Envelope(envelope)
         self.prefix = prefix
         self.variants = tuple([tuple(segments) for segments in variants])
@@ -324,6 +346,15 @@ cdef class Layout:
         )
         for v, segments in enumerate(self.variants):
             self.variant(&c_variants[v], segments)
+        self.checks = tuple(checks)
+        self.c_checks = <_Check *> self.memory(len(self.checks) * sizeof(_Check))
+        for i, check in enumerate(self.checks):
+            if len(check.allowed) != 256:
+                raise ValueError("allowed must be a table of 256 bytes")
+            self.kept.append(check.allowed)
+            self.c_checks[i].low, self.c_checks[i].high = check.low, check.high
+            self.c_checks[i].allowed = <const uint8_t *> PyBytes_AS_STRING(check.allowed)
+            self.c_checks[i].longest = check.longest
         self.c.envelope = <ft_envelope> <int> self.envelope
         self.c.prefix = PyBytes_AS_STRING(self.prefix_bytes)
         self.c.prefix_n = len(self.prefix_bytes)
@@ -447,44 +478,48 @@ cdef _check(ft_mint_result result):
 
 
 cdef enum:
-    MOST_VALUES = 64  # in one token
+    MOST_VALUES = 64  # in one token, on the stack
 
 
-def mint_one(
-    Layout layout not None,
-    Certificate certificate not None,
-    issue_ts,
-    salt,
-    values,
-    uint8_t choice=0,
+cdef struct _Row:
+    # The columns of one row.
+    ft_column columns[MOST_VALUES]
+    uint32_t numbers[MOST_VALUES]
+    int64_t bounds[MOST_VALUES][2]
+
+
+cdef inline void _set_text(_Row *row, Py_ssize_t at, const char *text, Py_ssize_t n) noexcept:
+    row.bounds[at][0], row.bounds[at][1] = 0, n
+    row.columns[at].type = FT_COLUMN_TEXT64
+    row.columns[at].values = row.bounds[at]
+    row.columns[at].data = <const uint8_t *> text
+    row.columns[at].data_n = n
+
+
+cdef inline void _set_number(_Row *row, Py_ssize_t at, uint32_t number) noexcept:
+    # An i16 is read from the low half: the kernels are little-endian throughout.
+    row.numbers[at] = number
+    row.columns[at].type = FT_COLUMN_U32
+    row.columns[at].values = &row.numbers[at]
+
+
+cdef _token(
+    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt, _Row *row,
+    uint8_t choice,
 ):
-    # One row whose columns lie on the stack.
-    cdef ft_column columns[MOST_VALUES]
-    cdef uint32_t numbers[MOST_VALUES]
-    cdef int64_t bounds[MOST_VALUES][2]
-    cdef int64_t offsets[2]
-    cdef uint32_t issued = _u32(issue_ts)
-    cdef uint32_t salted = _u32(salt)
     cdef ft_rows rows
     cdef ft_mint_result result
-    cdef Py_ssize_t i, count = len(values)
+    cdef int64_t offsets[2]
     cdef _Minter minter
-    if count > MOST_VALUES:
-        return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
-    if choice >= layout.c.variant_count:
-        raise IndexError("tuple index out of range")
-    cdef const ft_variant *variant = &layout.c.variants[choice]
-    for i in range(<Py_ssize_t> variant.count):
-        _value(&variant.segments[i], values, count, columns, numbers, bounds)
-    certificate.at(issued)
+    certificate.at(issue_ts)
     rows.certificate = certificate.text
     rows.certificate_n = certificate.n
     rows.certificate_key = &certificate.key
     rows.key1 = certificate.key1
-    rows.issue_ts = &issued
+    rows.issue_ts = &issue_ts
     rows.issue_ts_varies = 0
-    rows.salts = &salted
-    rows.columns = columns
+    rows.salts = &salt
+    rows.columns = row.columns
     rows.choices = &choice
     rows.skip = NULL
     minter = _take()
@@ -492,6 +527,7 @@ def mint_one(
     result = ft_mint(
         minter.minter, &layout.c, &rows, 0, 1, &minter.single, offsets, _deflate_long
     )
+    token = None
     if result.status == FT_MINT_OK:
         token = PyUnicode_New(minter.single.size, 127)
         memcpy(PyUnicode_DATA(token), minter.single.data, minter.single.size)
@@ -500,32 +536,99 @@ def mint_one(
     return token
 
 
-cdef int _value(
-    const ft_segment *segment, values, Py_ssize_t count, ft_column *columns, uint32_t *numbers,
-    int64_t (*bounds)[2],
-) except -1:
-    """Makes a column of the one value that a slot has."""
-    cdef size_t at = segment.column
-    if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
-        return 0
-    value = values[at]
-    if isinstance(value, bytes) and (segment.kind == FT_STR or segment.kind == FT_RAW):
-        bounds[at][0], bounds[at][1] = 0, len(value)
-        columns[at].type = FT_COLUMN_TEXT64
-        columns[at].values = bounds[at]
-        columns[at].data = <const uint8_t *> PyBytes_AS_STRING(value)
-        columns[at].data_n = len(value)
-        return 0
-    if segment.kind == FT_I16:
-        if not -0x8000 <= value <= 0x7FFF:
-            raise OverflowError(f"{value} does not fit i16")
-        numbers[at] = value & 0xFFFF
-        columns[at].type = FT_COLUMN_I16
-    else:
-        numbers[at] = _u32(value)
-        columns[at].type = FT_COLUMN_U32
-    columns[at].values = &numbers[at]
-    return 0
+def mint_one(
+    Layout layout not None,
+    Certificate certificate not None,
+    issue_ts,
+    salt,
+    values,
+    choice=0,
+):
+    cdef _Row row
+    cdef Py_ssize_t at, count = len(values)
+    if count > MOST_VALUES:
+        return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
+    if not 0 <= choice < len(layout.variants):
+        raise IndexError("tuple index out of range")
+    cdef const ft_variant *variant = &layout.c.variants[<size_t> choice]
+    cdef const ft_segment *segment
+    cdef size_t s
+    for s in range(variant.count):
+        segment = &variant.segments[s]
+        if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
+            continue
+        at = segment.column
+        value = values[at]
+        if (segment.kind == FT_STR or segment.kind == FT_RAW) and isinstance(value, bytes):
+            _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
+        elif segment.kind == FT_I16:
+            if not -0x8000 <= value <= 0x7FFF:
+                raise OverflowError(f"{value} does not fit i16")
+            _set_number(&row, at, value & 0xFFFF)
+        else:
+            _set_number(&row, at, _u32(value))
+    return _token(layout, certificate, _u32(issue_ts), _u32(salt), &row, choice)
+
+
+cdef bint _plain_u32(value, uint32_t *number):
+    """Sets a number that is a plain int and fits."""
+    cdef int overflow
+    cdef int64_t wide
+    if type(value) is not int:
+        return False
+    wide = PyLong_AsLongLongAndOverflow(value, &overflow)
+    number[0] = <uint32_t> wide
+    return not overflow and 0 <= wide <= 0xFFFF_FFFF
+
+
+def mint_checked(
+    Layout layout not None,
+    Certificate certificate not None,
+    issue_ts,
+    salt,
+    values,
+    choice=0,
+):
+    cdef _Row row
+    cdef Py_ssize_t at, n, i, count = len(layout.checks)
+    cdef _Check *check
+    cdef int64_t number
+    cdef int overflow
+    cdef const char *text
+    cdef uint8_t good
+    cdef uint32_t issued, salted
+    if not (_plain_u32(issue_ts, &issued) and _plain_u32(salt, &salted)):
+        return None
+    if count != len(values):
+        raise ValueError("values must be as many as the layout's checks")
+    if count > MOST_VALUES:
+        return _pure.mint_checked(layout, certificate, issue_ts, salt, values, choice)
+    if not 0 <= choice < len(layout.variants):
+        raise IndexError("tuple index out of range")
+    for at in range(count):
+        value = values[at]
+        check = &layout.c_checks[at]
+        if type(value) is int:
+            number = PyLong_AsLongLongAndOverflow(value, &overflow)
+            if overflow or not check.low <= number <= check.high:
+                return None
+            _set_number(&row, at, <uint32_t> number)
+        elif type(value) is str:
+            try:
+                text = PyUnicode_AsUTF8AndSize(value, &n)
+            except UnicodeEncodeError:
+                return None
+            if not 0 < n <= check.longest:
+                return None
+            good = 1
+            for i in range(n):
+                good &= check.allowed[<uint8_t> text[i]] != 0
+            if not good:
+                return None
+            _set_text(&row, at, text, n)
+        else:
+            return None
+    return _token(layout, certificate, issued, salted, &row, choice)
 
 
 def mint(
@@ -670,7 +773,7 @@ cdef bint _suspect(
     if start < 0 or stop <= start or stop - start > longest or <size_t> stop > data_n:
         return True
     for at in range(start, stop):
-        good &= table[text[at]]
+        good &= table[text[at]] != 0
     return not good
 
 
@@ -684,6 +787,105 @@ def token_list(data, offsets):
         memcpy(PyUnicode_DATA(token), text + bounds[row], bounds[row + 1] - bounds[row])
         tokens[row] = token
     return tokens
+
+
+# Verifying ------------------------------------------------------------------------------------
+
+
+cdef class _Memory:
+    """Memory for structures, freed together."""
+
+    cdef list blocks
+
+    def __cinit__(self):
+        self.blocks = []
+
+    cdef void *take(self, size_t n) except NULL:
+        block = PyBytes_FromStringAndSize(NULL, n + 1)
+        self.blocks.append(block)
+        return <void *> PyBytes_AS_STRING(block)
+
+
+cdef const ft_pattern *_patterns(_Memory memory, patterns) except NULL:
+    cdef ft_pattern *out = <ft_pattern *> memory.take(len(patterns) * sizeof(ft_pattern))
+    cdef ft_pattern_field *fields
+    cdef uint16_t *one_of
+    cdef Py_ssize_t p, i
+    for p, pattern in enumerate(patterns):
+        one_of = <uint16_t *> memory.take(len(pattern.one_of) * sizeof(uint16_t))
+        for i, key in enumerate(pattern.one_of):
+            one_of[i] = key
+        fields = <ft_pattern_field *> memory.take(len(pattern.fields) * sizeof(ft_pattern_field))
+        for i, field in enumerate(pattern.fields):
+            if len(field.check.allowed) != 256:
+                raise ValueError("allowed must be a table of 256 bytes")
+            if not 0 <= field.asked <= 2:
+                raise ValueError("asked must be 0, 1 or 2")
+            memory.blocks.append(field.check.allowed)
+            fields[i].allowed = <const uint8_t *> PyBytes_AS_STRING(field.check.allowed)
+            fields[i].longest = field.check.longest
+            fields[i].asked = field.asked
+        out[p].type, out[p].entry = pattern.type, pattern.entry
+        out[p].one_of, out[p].one_of_n = one_of, len(pattern.one_of)
+        out[p].fields, out[p].field_n = fields, len(pattern.fields)
+    return out
+
+
+cdef _ask(ft_asked *out, ft_column *column, value, Py_ssize_t rows):
+    """Sets what is asked; returns what must stay alive."""
+    out.column = NULL
+    out.varies = 0
+    if value is None:
+        return None
+    given = len(value[1]) - 1 if isinstance(value, tuple) else len(value)
+    out.varies = given > 1
+    out.column = column
+    return _column(column, SlotKind.RAW, value, rows if given > 1 else 1)
+
+
+def accept(
+    question,
+    certificates,
+    data,
+    offsets,
+    channel_names,
+    uids,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+):
+    cdef ft_question q
+    cdef ft_column tokens, channel_column, uid_column
+    cdef _Memory memory = _Memory()
+    cdef Py_ssize_t count = max(stop - start, 0)
+    cdef bytes app_id = question.app_id
+    cdef Certificate certificate
+    cdef uint8_t *c_which
+    cdef int64_t *c_ends
+    cdef int done = 1
+    if not 0 <= start <= stop:
+        raise ValueError("start and stop must be a range of rows")
+    if not 1 <= len(certificates) <= 2:
+        raise ValueError("certificates must be one or two")
+    q.patterns, q.pattern_n = _patterns(memory, question.patterns), len(question.patterns)
+    q.app_id, q.app_id_n = <const uint8_t *> PyBytes_AS_STRING(app_id), len(app_id)
+    q.now, q.leeway = question.now, question.leeway
+    q.longest_lifetime, q.longest_token = question.longest_lifetime, question.longest_token
+    q.certificate_count = len(certificates)
+    for i, certificate in enumerate(certificates):
+        q.certificates[<Py_ssize_t> i] = certificate.text
+        q.certificate_n[<Py_ssize_t> i] = certificate.n
+    kept = [
+        _column(&tokens, SlotKind.RAW, (data, offsets), stop),
+        _ask(&q.asked[0], &channel_column, channel_names, stop),
+        _ask(&q.asked[1], &uid_column, uids, stop),
+    ]
+    which, ends = np.zeros(count, np.uint8), np.zeros(count, np.int64)
+    c_which, c_ends = <uint8_t *> _address(which), <int64_t *> _address(ends)
+    with nogil:
+        done = ft_accept(&q, &tokens, start, stop, c_which, c_ends)
+    if not done:
+        raise MemoryError
+    return which, ends
 
 
 for _name in _pure.__all__:

@@ -1,11 +1,14 @@
 """The core in pure Python: the readable specification of the native one."""
 
+from .accept import Pattern, PatternField, Question, accept
 from .batch import (
+    Check,
     Envelope,
     Layout,
     Slot,
     SlotKind,
     mint,
+    mint_checked,
     mint_one,
     suspects,
     text_column,
@@ -18,10 +21,15 @@ from .sign import Certificate, hmac_sha256
 
 __all__ = [
     "Certificate",
+    "Check",
     "Envelope",
     "Layout",
+    "Pattern",
+    "PatternField",
+    "Question",
     "Slot",
     "SlotKind",
+    "accept",
     "cpu_paths",
     "crc32",
     "decode",
@@ -30,6 +38,7 @@ __all__ = [
     "hmac_sha256",
     "inflate",
     "mint",
+    "mint_checked",
     "mint_one",
     "pack_i16",
     "pack_map32",

@@ -40,6 +40,30 @@ class Envelope(IntEnum):
     ACCESS_TOKEN2 = 7
 
 
+class Check(NamedTuple):
+    """What a column may hold without a second look: integers in ``low..high``, and texts of 1 to
+    ``longest`` bytes whose entries in the table ``allowed`` (256 bytes) are not 0."""
+
+    low: int = 1
+    high: int = 0
+    allowed: bytes = bytes(256)
+    longest: int = 0
+
+    def passes(self, value: object) -> bool:
+        """Whether a value is a plain int or str that needs no second look."""
+        if type(value) is int:
+            return self.low <= value <= self.high
+        if type(value) is not str:
+            return False
+        try:
+            text = value.encode()
+        except UnicodeEncodeError:
+            return False
+        return 0 < len(text) <= self.longest and all(self.allowed[byte] for byte in text)
+
+
+_U32 = Check(0, 0xFFFF_FFFF)
+
 Segment: TypeAlias = bytes | Slot
 Column: TypeAlias = npt.NDArray[Any] | tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
 
@@ -48,15 +72,21 @@ class Layout:
     """Bodies with slots, one for each choice that a row can make.
 
     ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
-    that only its signature covers (App ID, channel name, uid); the message follows.
+    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
+    has one entry a column for `mint_checked`.
     """
 
     def __init__(
-        self, envelope: Envelope, prefix: str, variants: Sequence[Sequence[Segment]]
+        self,
+        envelope: Envelope,
+        prefix: str,
+        variants: Sequence[Sequence[Segment]],
+        checks: Sequence[Check] = (),
     ) -> None:
         self.envelope = envelope
         self.prefix = prefix
         self.variants = tuple(tuple(segments) for segments in variants)
+        self.checks = tuple(checks)
 
 
 Value: TypeAlias = int | bytes  # what one row has in a column
@@ -108,6 +138,30 @@ def mint_one(
     signature = certificate.sign_access_token(b"".join(parts))
     crcs = pack_u32(crc32(parts[1])) + pack_u32(crc32(parts[2]))
     return layout.prefix + encode(pack_str(signature) + crcs + pack_str(b"".join(parts[3:])))
+
+
+def mint_checked(
+    layout: Layout,
+    certificate: Certificate,
+    issue_ts: int,
+    salt: int,
+    values: Sequence[object],
+    choice: int = 0,
+) -> str | None:
+    """One token, as `mint_one` makes it, or None if a value needs a second look.
+
+    ``issue_ts`` and ``salt`` are plain if they are ints that fit u32; ``values`` has what the
+    caller gave for each column.
+    """
+    if not (_U32.passes(issue_ts) and _U32.passes(salt)):
+        return None
+    ready: list[Value] = []
+    for value, check in zip(values, layout.checks, strict=True):
+        if check.passes(value):
+            ready.append(value.encode() if isinstance(value, str) else value)  # type: ignore[arg-type]
+        else:
+            return None
+    return mint_one(layout, certificate, issue_ts, salt, ready, choice)
 
 
 def mint(
