@@ -31,6 +31,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasttoken import FieldError, Project, RejectedToken, RowsError, TokenWarning, Verdict
+from fasttoken import verdicts as verdicts_module
 from fasttoken.formats import access_token
 from fasttoken.reasons import CODES, listed, shown, span
 from fasttoken.services import Chat, Rtc, Rtm
@@ -297,6 +298,65 @@ def test_many_are_judged_as_one(rows: Any, privilege: str | None, now: int) -> N
         assert verdicts.claims[row] == one.claims
         assert verdicts.expires_at[row] == (-1 if one.expires_at is None else one.expires_at)
         assert verdicts.certificates[row] == (0, 1)[one.certificate == "primary"]
+
+
+SOUND = [
+    PROJECT.rtc_token("lobby", 42, issue_ts=ISSUED, salt=1),
+    PROJECT.rtc_token("lobby", "alice", issue_ts=ISSUED, salt=1),
+    PROJECT.rtc_token("stage", 42, issue_ts=ISSUED, salt=1, privilege_expire=30),
+    PROJECT.rtc_token("lobby", 42, "subscriber", issue_ts=ISSUED, salt=1),
+    PROJECT.rtc_rtm_token("lobby", 42, issue_ts=ISSUED, salt=1),
+    PROJECT.rtc_rtm_token("lobby", 42, issue_ts=ISSUED, salt=1, rtm_expire=0),
+    PROJECT.rtm_token("42", issue_ts=ISSUED, salt=1),
+    PROJECT.fpa_token(issue_ts=ISSUED, salt=1),
+    PROJECT.rtc_token("lobby", "0", issue_ts=ISSUED, salt=1),
+    PROJECT.rtc_token("lobby", "é", issue_ts=ISSUED, salt=1),
+    PROJECT.rtc_token("lobby", "4294967338", issue_ts=ISSUED, salt=1),
+    rtc(certificate=OTHER.encode()),
+    rtc(app_id="<your App ID>"),
+]
+some_channel = st.sampled_from([None, "", "lobby", "stage"])
+some_uid = st.sampled_from([None, 0, 42, "42", "alice", "é", "0", "", -5, 2**32 + 42])
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.data())
+def test_sound_tokens_are_judged_as_one(data: st.DataObject) -> None:
+    project = data.draw(st.sampled_from([PROJECT, Project(APP_ID, OTHER, CERTIFICATE)]))
+    tokens = data.draw(st.lists(st.sampled_from(SOUND), min_size=1, max_size=6))
+    columns = []
+    for some in (some_channel, some_uid):
+        many = st.lists(some, min_size=len(tokens), max_size=len(tokens))
+        columns.append(data.draw(some | many))
+    now, leeway = data.draw(st.sampled_from([NOW, ISSUED - 5, LATER, 0, -1, 2**40])), 3
+    verdicts = project.verify_many(tokens, *columns, now=now, leeway=leeway)
+    for row, token in enumerate(tokens):
+        channel, uid = (c[row] if isinstance(c, list) else c for c in columns)
+        one = project.verify(token, channel_name=channel, uid=uid, now=now, leeway=leeway)
+        assert verdicts.codes[row] == one.codes
+        assert verdicts.ok[row] == one.ok
+        assert verdicts.expires_at[row] == one.expires_at
+        assert verdicts.certificates[row] == [None, "primary", "secondary"].index(one.certificate)
+        assert verdicts[row] == one
+
+
+def test_plainly_acceptable_tokens_are_judged_by_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publishers' tokens, of one service or two, are never judged one by one."""
+    rows = range(1, 9)
+    columns = {"lobby": PROJECT.rtc_tokens("lobby", list(rows), issue_ts=ISSUED)}
+    columns["both"] = [
+        PROJECT.rtc_rtm_token("lobby", row, rtm_expire=0, issue_ts=ISSUED) for row in rows
+    ]
+    columns["rtm"] = [PROJECT.rtm_token(str(row), issue_ts=ISSUED) for row in rows]
+    one_by_one = []
+    monkeypatch.setattr(verdicts_module, "verify", lambda *args: one_by_one.append(args))
+    for name, tokens in columns.items():
+        channel = None if name == "rtm" else "lobby"
+        verdicts = PROJECT.verify_many(tokens, channel, list(rows), now=NOW)
+        assert verdicts.ok.all()
+        assert verdicts.expires_at.tolist() == [LATER] * 8
+        assert verdicts.certificates.tolist() == [1] * 8
+    assert one_by_one == []
 
 
 def test_columns_come_as_lists_numpy_and_arrow() -> None:

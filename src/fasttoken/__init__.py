@@ -25,7 +25,8 @@ from .formats import Parsed, parse
 from .project import Project
 from .reasons import Reason
 from .services import Role
-from .verify import Verdict, Verdicts
+from .verdicts import Verdicts
+from .verify import Verdict
 
 __all__ = [
     "Backend",

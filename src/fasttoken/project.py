@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import batch, rules, verify
+from . import batch, rules, verdicts, verify
 from ._core import Certificate, mint_checked, mint_one
 from .arrow import Tokens
 from .columns import Columns, is_column
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     from .services import Column, Permissions
-    from .verify import Keys, Verdict, Verdicts
+    from .verdicts import Verdicts
+    from .verify import Keys, Verdict
 
     class Options(TypedDict, total=False):
         """What every builder of a 007 token takes."""
@@ -787,7 +788,7 @@ class Project:
         Each is what `verify` says. ``channel_names`` and ``uids`` are columns of the same length,
         or one value for all rows; None in a row leaves it out of question.
         """
-        return verify.verify_many(
+        return verdicts.verify_many(
             tokens, self._keys(), channel_names, uids, privilege, _now(now), _leeway(leeway)
         )
 

@@ -14,14 +14,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from itertools import pairwise
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from . import claims as claims_data
 from . import rules
 from ._core import Certificate, crc32
-from .errors import BadRow, FieldError, MalformedToken, RejectedToken, RowsError
+from .errors import FieldError, MalformedToken, RejectedToken
 from .facts import (
     ENTRY,
     NUMBER_FIELDS,
@@ -52,12 +51,6 @@ from .mistakes import (
 )
 from .reasons import Reason, listed, reason, shown, span
 from .services import BY_TYPE, Kind
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from .services import Column
 
 CertificateName: TypeAlias = Literal["primary", "secondary"]
 CERTIFICATES: tuple[CertificateName, ...] = ("primary", "secondary")
@@ -178,7 +171,7 @@ def asked(channel_name: Any, uid: Any, privilege: Any) -> Asked:
             raise FieldError("uid", f"must be an integer or a str, not {kind}") from None
         if abs(uid) >= 2**64:
             raise FieldError("uid", "must be an integer of at most 64 bits")
-    return Asked(channel_name, uid, None if privilege is None else _privilege(privilege))
+    return Asked(channel_name, uid, None if privilege is None else asked_privilege(privilege))
 
 
 _PRIVILEGE_ENUMS = {
@@ -188,7 +181,7 @@ _PRIVILEGE_ENUMS = {
 }
 
 
-def _privilege(value: Any) -> tuple[str, str]:
+def asked_privilege(value: Any) -> tuple[str, str]:
     """A privilege as its service and name, from ``"rtc.join_channel"`` or a ``Privilege``."""
     if isinstance(value, access_token.Privilege):
         login = value is access_token.Privilege.RTM_LOGIN
@@ -723,86 +716,3 @@ def unverified(
     """What `Project.verify` can say without a project: nobody knows who made the token, so it is
     never ``ok``, but what it says is judged all the same."""
     return verify(token, Keys(), asked(channel_name, uid, privilege), now, leeway)
-
-
-# Many ---------------------------------------------------------------------------------------------
-
-
-class Verdicts(Sequence[Verdict]):
-    """The verdicts about many tokens, as columns, one entry a token.
-
-    ``ok``: a bool array. ``codes``: a list of tuples, each token's codes, errors first.
-    ``expires_at``: an int64 array of Unix seconds, -1 for no end or none known.
-    ``certificates``: a uint8 array: 0 for none, 1 for the primary, 2 for the secondary one.
-    ``claims``: a list, None where a token can't be read. Indexing gives one token's `Verdict`.
-    """
-
-    def __init__(self, verdicts: Sequence[Verdict]) -> None:
-        import numpy as np
-
-        self._verdicts = verdicts
-        ends = [-1 if v.expires_at is None else v.expires_at for v in verdicts]
-        makers = [CERTIFICATES.index(v.certificate) + 1 if v.certificate else 0 for v in verdicts]
-        self.ok: npt.NDArray[np.bool_] = np.array([v.ok for v in verdicts], np.bool_)
-        self.codes: list[tuple[str, ...]] = [v.codes for v in verdicts]
-        self.expires_at: npt.NDArray[np.int64] = np.array(ends, np.int64)
-        self.certificates: npt.NDArray[np.uint8] = np.array(makers, np.uint8)
-        self.claims: list[Any] = [v.claims for v in verdicts]
-
-    def __len__(self) -> int:
-        return len(self._verdicts)
-
-    def __getitem__(self, row: Any) -> Any:
-        return self._verdicts[row]
-
-
-def _values(name: str, value: Any) -> list[Any]:
-    """A column as a list of Python values, None where one is missing."""
-    from . import arrow
-
-    if not arrow.is_column(value):
-        values = value.tolist() if hasattr(value, "tolist") else list(value)
-        return [item.decode("latin-1") if isinstance(item, bytes) else item for item in values]
-    column = arrow.read(name, value)
-    if isinstance(column, arrow.Text):
-        text, bounds = column.data.tobytes(), column.offsets.tolist()
-        values = [text[a:b].decode() for a, b in pairwise(bounds)]
-    else:
-        values = column.values.tolist()
-    if column.nulls is not None:
-        values = [None if null else item for item, null in zip(values, column.nulls, strict=True)]
-    return values
-
-
-def verify_many(
-    tokens: Column,
-    keys: Keys,
-    channel_names: str | Column | None,
-    uids: int | str | Column | None,
-    privilege: Any,
-    now: int,
-    leeway: int,
-) -> Verdicts:
-    """The verdicts about a column of tokens. `Project.verify_many` says what it means."""
-    from .columns import is_column
-
-    if not is_column(tokens):
-        raise FieldError("tokens", "must be a column: a list, or a NumPy or Arrow array")
-    read = _values("tokens", tokens)
-    columns = []
-    for name, value in (("channel_names", channel_names), ("uids", uids)):
-        column = _values(name, value) if is_column(value) else [value] * len(read)
-        if len(column) != len(read):
-            raise FieldError(name, f"has {len(column)} rows where other columns have {len(read)}")
-        columns.append(column)
-    wanted = None if privilege is None else _privilege(privilege)
-    questions, bad = [], []
-    for row, (channel_name, uid) in enumerate(zip(*columns, strict=True)):
-        try:
-            questions.append(asked(channel_name, uid, None)._replace(privilege=wanted))
-        except FieldError as error:
-            bad.append(BadRow(row, error.field, str(error)))
-    if bad:
-        raise RowsError(bad)
-    pairs = zip(read, questions, strict=True)
-    return Verdicts([verify(token, keys, question, now, leeway) for token, question in pairs])

@@ -14,7 +14,7 @@ import typer
 
 from ..errors import FieldError, RowsError
 from ..reasons import CODES
-from ..verify import Verdicts
+from ..verdicts import Verdicts
 from . import console
 
 CHUNK = 10_000  # rows in memory at a time
