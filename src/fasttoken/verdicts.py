@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from . import arrow, rules
 from ._core import Check, Pattern, PatternField, Question, accept, text_column
-from .columns import is_column
+from .columns import CHECKS, is_column
 from .errors import BadRow, FieldError, MalformedToken, RowsError
 from .facts import CHANNEL_FIELDS, ENTRY, USER_FIELDS
 from .formats import parse
@@ -143,30 +143,26 @@ def _asked_values(name: str, value: Any, rows: int) -> list[Any]:
 
 # What is plainly acceptable -----------------------------------------------------------------------
 
-# In a text that needs no second look, nothing means any, and nothing may be broken UTF-8.
-_PLAIN = bytes(byte < 128 and byte != ord(rules.WILDCARD) for byte in range(256))
-_CHANNEL = bytes(chr(byte) in rules.CHANNEL_CHARACTERS for byte in range(256))
-_CHECKS: dict[object, Check] = {
-    rules.channel_name: Check(allowed=_CHANNEL, longest=rules.CHANNEL_BYTES),
-    rules.uid: Check(allowed=_PLAIN, longest=rules.ACCOUNT_BYTES),
-    rules.rtm_user_id: Check(allowed=_PLAIN, longest=rules.RTM_USER_BYTES),
-}
 _PUBLISH = "publish_"
+
+
+def _check(rule: object) -> Check:
+    """The check of a rule for texts, narrowed to ASCII: other bytes may be broken UTF-8."""
+    check = CHECKS[rule]
+    return check._replace(allowed=check.allowed[:128] + bytes(128))
 
 
 def _pattern(service: type[Service], ask_channel: bool, ask_user: bool) -> Pattern | None:
     """What a plainly acceptable service of a type looks like; None if that can't be said."""
     privileges = list(getattr(service, "Privilege", ()))
     entry = [privilege for privilege in privileges if privilege.name.lower() in ENTRY]
-    if not entry or any(
-        field.kind is Kind.PERMISSIONS or field.rule not in _CHECKS for field in service.FIELDS
-    ):
+    if not entry or any(field.kind not in (Kind.TEXT, Kind.UID) for field in service.FIELDS):
         return None
     fields = []
     for field in service.FIELDS:
         which = 1 if field.name in CHANNEL_FIELDS and ask_channel else 0
         which = 2 if field.name in USER_FIELDS and ask_user else which
-        fields.append(PatternField(_CHECKS[field.rule], which))
+        fields.append(PatternField(_check(field.rule), which))
     # A token that joins without publishing gets a warning.
     publishes = [int(each) for each in privileges if each.name.lower().startswith(_PUBLISH)]
     return Pattern(service.TYPE, int(entry[0]), tuple(publishes), tuple(fields))
