@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import batch, rules
+from . import batch, rules, verdicts, verify
 from ._core import Certificate, mint_checked, mint_one
 from .arrow import Tokens
 from .columns import Columns, is_column
@@ -34,11 +34,15 @@ from .services import (
 from .services import role as parse_role
 
 if TYPE_CHECKING:
+    from enum import IntEnum
+
     import numpy as np
     import numpy.typing as npt
     from typing_extensions import TypedDict, Unpack
 
     from .services import Column, Permissions
+    from .verdicts import Verdicts
+    from .verify import Keys, Verdict
 
     class Options(TypedDict, total=False):
         """What every builder of a 007 token takes."""
@@ -741,6 +745,61 @@ class Project:
         if self._secondary and check(parsed, self._secondary, channel_name, uid):
             return "secondary"
         return None
+
+    def verify(
+        self,
+        token: str,
+        *,
+        channel_name: str | None = None,
+        uid: int | str | None = None,
+        privilege: IntEnum | str | None = None,
+        now: int | float | None = None,
+        leeway: int = 0,
+    ) -> Verdict:
+        """Whether Agora would accept a token of any format, and if not, why: a `Verdict`.
+
+        ``channel_name`` and ``uid`` (an int, or a str for an account) are what the client joins
+        with; None leaves them out of question. 006 tokens and dynamic keys need those that they
+        don't carry. For an RTM, Chat or Signaling token, ``uid`` is the user id. ``privilege`` is
+        what the client wants to do, as a member of a service's ``Privilege`` or as text, such as
+        ``"rtc.publish_audio"`` or ``"rtm.login"``; by default every service of the token must
+        grant its way in. ``now`` is in Unix seconds, by default the clock's; ``leeway`` is in
+        seconds, and forgives clocks that differ.
+
+        Never raises for a bad token. `FieldError` for an argument of the wrong type.
+        """
+        question = verify.asked(channel_name, uid, privilege)
+        return verify.verify(token, self._keys(), question, _now(now), _leeway(leeway))
+
+    def verify_many(
+        self,
+        tokens: Column,
+        channel_names: str | Column | None = None,
+        uids: int | str | Column | None = None,
+        *,
+        privilege: IntEnum | str | None = None,
+        now: int | float | None = None,
+        leeway: int = 0,
+    ) -> Verdicts:
+        """The verdicts about a column of tokens, as columns: `Verdicts`.
+
+        Each is what `verify` says. ``channel_names`` and ``uids`` are columns of the same length,
+        or one value for all rows; None in a row leaves it out of question.
+        """
+        return verdicts.verify_many(
+            tokens, self._keys(), channel_names, uids, privilege, _now(now), _leeway(leeway)
+        )
+
+    def _keys(self) -> Keys:
+        return verify.Keys(self._app_id, self._primary, self._secondary)
+
+
+def _now(now: int | float | None) -> int:
+    return int(time() if now is None else now)
+
+
+def _leeway(leeway: int) -> int:
+    return rules.integer("leeway", leeway, 0, rules.U32_MAX)
 
 
 def _variant(role: object, variants: Mapping[object, int]) -> int:
