@@ -1,14 +1,15 @@
 """fasttoken mints, parses and verifies Agora.io tokens.
 
-    from fasttoken import Project
+from fasttoken import Project
 
-    project = Project.from_env()
-    token = project.rtc_token("lobby", 42, "publisher", expire=3600)
-    tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
+project = Project.from_env()
+token = project.rtc_token("lobby", 42, "publisher", expire=3600)
+tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
 """
 
 from . import formats, services
 from ._core import Backend, backend
+from ._version import __version__
 from .arrow import Tokens
 from .errors import (
     BadRow,
@@ -23,8 +24,6 @@ from .formats import Parsed, parse
 from .project import Project
 from .services import Role
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Backend",
     "BadRow",
@@ -38,6 +37,7 @@ __all__ = [
     "RowsError",
     "TokenWarning",
     "Tokens",
+    "__version__",
     "backend",
     "formats",
     "parse",

@@ -41,6 +41,8 @@ def _choose() -> tuple[str, str]:
     try:
         from . import _native  # noqa: F401
     except ModuleNotFoundError as error:
+        if error.name != f"{__package__}._native.core":
+            raise
         if choice == "native":
             raise CoreError("FASTTOKEN_IMPL=native, but the native core was not built") from error
         return "pure", "the native core was not built"

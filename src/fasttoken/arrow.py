@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from ._core import token_list
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64] | npt.NDArray[np.int32]
@@ -69,11 +72,12 @@ _Array._fields_ = [
     ("release", _release_array),
     ("private_data", ctypes.c_void_p),
 ]
+_a_stream = ctypes.POINTER(_Stream)
 _Stream._fields_ = [
-    ("get_schema", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Stream), ctypes.POINTER(_Schema))),
-    ("get_next", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Stream), ctypes.POINTER(_Array))),
-    ("get_last_error", ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.POINTER(_Stream))),
-    ("release", ctypes.CFUNCTYPE(None, ctypes.POINTER(_Stream))),
+    ("get_schema", ctypes.CFUNCTYPE(ctypes.c_int, _a_stream, ctypes.POINTER(_Schema))),
+    ("get_next", ctypes.CFUNCTYPE(ctypes.c_int, _a_stream, ctypes.POINTER(_Array))),
+    ("get_last_error", ctypes.CFUNCTYPE(ctypes.c_char_p, _a_stream)),
+    ("release", ctypes.CFUNCTYPE(None, _a_stream)),
     ("private_data", ctypes.c_void_p),
 ]
 
@@ -91,21 +95,21 @@ _held: dict[int, object] = {}
 _capsules: dict[int, Any] = {}
 
 
-@_release_schema
+@_release_schema  # type: ignore[untyped-decorator]
 def _drop_schema(pointer: Any) -> None:
     schema = pointer[0]
     del _held[schema.private_data]
     schema.release = _NO_SCHEMA_RELEASE
 
 
-@_release_array
+@_release_array  # type: ignore[untyped-decorator]
 def _drop_array(pointer: Any) -> None:
     array = pointer[0]
     del _held[array.private_data]
     array.release = _NO_ARRAY_RELEASE
 
 
-@_destructor
+@_destructor  # type: ignore[untyped-decorator]
 def _drop_capsule(address: int) -> None:
     structure = _capsules[address]
     del _capsules[address]
@@ -161,9 +165,7 @@ class Tokens:
 
     def to_list(self) -> list[str | None]:
         """The tokens as a list of str; None where a row was bad."""
-        from ._core import token_list
-
-        tokens: list[str | None] = token_list(self.data, self.offsets)
+        tokens: list[str | None] = [*token_list(self.data, self.offsets)]
         if self.valid is not None:
             for row in np.flatnonzero(~self.valid):
                 tokens[row] = None
@@ -203,7 +205,8 @@ class Tokens:
         return self.__arrow_c_schema__(), _capsule(b"arrow_array", array, memory)
 
 
-class Text(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Text:
     """A column of UTF-8: row i is ``data[offsets[i]:offsets[i + 1]]``; ``nulls`` marks missing
     rows. ``owner`` keeps borrowed memory alive."""
 
@@ -212,16 +215,29 @@ class Text(NamedTuple):
     nulls: npt.NDArray[np.bool_] | None = None
     owner: object = None
 
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
-class Numbers(NamedTuple):
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
     """A column of integers; ``nulls`` marks missing rows. ``owner`` keeps borrowed memory alive."""
 
     values: npt.NDArray[Any]
     nulls: npt.NDArray[np.bool_] | None = None
     owner: object = None
 
+    def __len__(self) -> int:
+        return len(self.values)
 
-_NUMBERS = {b"c": "i1", b"C": "u1", b"s": "i2", b"S": "u2", b"i": "i4", b"I": "u4", b"l": "i8", b"L": "u8"}
+
+_NUMBERS = dict(
+    zip(
+        [b"c", b"C", b"s", b"S", b"i", b"I", b"l", b"L"],
+        ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"],
+        strict=True,
+    )
+)
 _TEXTS = {b"u": "i4", b"U": "i8"}
 _VIEW = b"vu"
 
@@ -282,8 +298,9 @@ def _buffer(array: Any, index: int, dtype: str, count: int) -> npt.NDArray[Any]:
     address = array.buffers[index]
     if not count or not address:
         return np.zeros(count, dtype)
-    memory = (ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(address)
-    return np.frombuffer(memory, dtype, count)
+    memory: Any = (ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(address)
+    values: npt.NDArray[Any] = np.frombuffer(memory, dtype, count)
+    return values
 
 
 def _nulls(array: Any, start: int, stop: int) -> npt.NDArray[np.bool_] | None:
@@ -302,7 +319,9 @@ def _view(field: str, schema: Any, array: Any, owner: object) -> Text | Numbers:
         picks = _buffer(array, 1, _NUMBERS[code], stop)[start:]
         nulls = _nulls(array, start, stop)
         if nulls is not None:
-            picks = np.where(nulls, 0, picks)
+            if nulls.all():
+                return Text(np.empty(0, np.uint8), np.zeros(len(nulls) + 1, np.int64), nulls)
+            picks = np.where(nulls, picks[~nulls][0], picks)
         if isinstance(values, Numbers):
             return Numbers(values.values[picks], nulls, owner)
         return _gathered(values.data, values.offsets[:-1][picks], values.offsets[1:][picks], nulls)
@@ -322,6 +341,9 @@ def _from_views(array: Any, start: int, stop: int) -> Text:
     """A string-view column, copied: its texts lie in the views or in any of several buffers."""
     views = _buffer(array, 1, "u1", stop * 16).reshape(stop, 16)[start:]
     sizes = views[:, :4].copy().view("<i4")[:, 0]
+    nulls = _nulls(array, start, stop)
+    if nulls is not None:
+        sizes[nulls] = 0
     heads = views[:, 8:16].copy().view("<i4")
     parts = []
     for view, size, (number, offset) in zip(views, sizes.tolist(), heads.tolist(), strict=True):
@@ -330,7 +352,7 @@ def _from_views(array: Any, start: int, stop: int) -> Text:
         else:
             parts.append(ctypes.string_at(array.buffers[2 + number] + offset, size))
     offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    return Text(np.frombuffer(b"".join(parts), np.uint8), offsets, _nulls(array, start, stop))
+    return Text(np.frombuffer(b"".join(parts), np.uint8), offsets, nulls)
 
 
 def _gathered(data: Bytes, starts: Any, stops: Any, nulls: Any) -> Text:
@@ -342,17 +364,15 @@ def _gathered(data: Bytes, starts: Any, stops: Any, nulls: Any) -> Text:
 def _joined(chunks: list[Any]) -> Text | Numbers:
     nulls = None
     if any(chunk.nulls is not None for chunk in chunks):
-        nulls = np.concatenate([
-            np.zeros(_rows(chunk), np.bool_) if chunk.nulls is None else chunk.nulls
-            for chunk in chunks
-        ])
+        nulls = np.concatenate(
+            [
+                np.zeros(len(chunk), np.bool_) if chunk.nulls is None else chunk.nulls
+                for chunk in chunks
+            ]
+        )
     if isinstance(chunks[0], Numbers):
         return Numbers(np.concatenate([chunk.values for chunk in chunks]), nulls)
     data = np.concatenate([c.data[int(c.offsets[0]) : int(c.offsets[-1])] for c in chunks])
     sizes = np.concatenate([np.diff(chunk.offsets) for chunk in chunks])
     offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
     return Text(data, offsets, nulls)
-
-
-def _rows(chunk: Text | Numbers) -> int:
-    return len(chunk.values) if isinstance(chunk, Numbers) else len(chunk.offsets) - 1

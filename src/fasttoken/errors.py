@@ -14,7 +14,7 @@ No message ever holds a certificate or a whole token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
 class FastTokenError(Exception):
@@ -34,12 +34,18 @@ class FieldError(FastTokenError, ValueError):
         self.rule = rule
         self.mend = mend
 
+    @property
+    def reason(self) -> str:
+        """The rule and, in brackets, the mend."""
+        return f"{self.rule} ({self.mend})" if self.mend else self.rule
+
     def __str__(self) -> str:
-        return f"{self.field}: {self.rule}" + (f" ({self.mend})" if self.mend else "")
+        return f"{self.field}: {self.reason}"
 
 
-class BadRow(NamedTuple):
-    """One row of a batch that can't be minted: its index, the field, the rule it breaks."""
+@dataclass(frozen=True)
+class BadRow:
+    """One row of a batch that can't be minted: its index, the field, why."""
 
     index: int
     field: str
@@ -56,7 +62,9 @@ class RowsError(FastTokenError, ValueError):
         self.rows = tuple(rows)
 
     def __str__(self) -> str:
-        shown = "; ".join(f"row {row.index}: {row.reason}" for row in self.rows[: self.SHOWN])
+        shown = "; ".join(
+            f"row {row.index}: {row.field}: {row.reason}" for row in self.rows[: self.SHOWN]
+        )
         rest = len(self.rows) - self.SHOWN
         return f"{len(self.rows)} bad rows: {shown}" + (f"; and {rest} more" if rest > 0 else "")
 

@@ -109,9 +109,8 @@ def channel_name(field: str, value: Any, allow_wildcard: bool) -> bytes:
             return value.encode()
     encoded = text(field, value, CHANNEL_BYTES)
     bad = next(c for c in encoded.decode() if c not in CHANNEL_CHARACTERS)
-    raise FieldError(
-        field, f"has {bad!r}: only ASCII letters, digits, space and !#$%&()+-:;<=.>?@[]^_{{}}|~, may"
-    )
+    allowed = "ASCII letters, digits, space and !#$%&()+-:;<=.>?@[]^_{}|~,"
+    raise FieldError(field, f"has {bad!r}, but only {allowed} are allowed")
 
 
 def uid(field: str, value: Any, allow_wildcard: bool) -> bytes:

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
     from .arrow import ArrowArray, ArrowStream
 
-    Column: TypeAlias = list[Any] | tuple[Any, ...] | np.ndarray[Any, Any] | ArrowArray | ArrowStream
-    Privileges: TypeAlias = Mapping[int, int | Column] | Column
-    Permissions: TypeAlias = Mapping[int, Mapping[int, tuple[str, ...] | list[str]]] | Column
+    NumpyArray: TypeAlias = np.ndarray[Any, Any]
+    Column: TypeAlias = list[Any] | tuple[Any, ...] | NumpyArray | ArrowArray | ArrowStream
+    # Keys are ints, enums of ints included; Mapping is invariant in its key, hence Any.
+    Privileges: TypeAlias = Mapping[Any, int | Column] | Column
+    Permissions: TypeAlias = Mapping[Any, Mapping[Any, tuple[str, ...] | list[str]]] | Column
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -38,30 +40,25 @@ class FrozenMap(Mapping[K, V]):
     """An immutable, hashable mapping that keeps the order it was given."""
 
     __slots__ = ("_items",)
+    _items: dict[K, V]
 
     def __init__(self, items: Mapping[K, V] | None = None) -> None:
-        object.__setattr__(self, "_items", dict(items or {}))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("a FrozenMap can't be changed")
+        self._items = dict(items or {})
 
     def __getitem__(self, key: K) -> V:
-        return self._items[key]  # type: ignore[attr-defined,no-any-return]
+        return self._items[key]
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._items)  # type: ignore[attr-defined]
+        return iter(self._items)
 
     def __len__(self) -> int:
-        return len(self._items)  # type: ignore[attr-defined]
+        return len(self._items)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.items()))
+        return hash(frozenset(self._items.items()))
 
     def __repr__(self) -> str:
-        return repr(self._items)  # type: ignore[attr-defined]
-
-    def __reduce__(self) -> tuple[type, tuple[dict[K, V]]]:
-        return FrozenMap, (self._items,)  # type: ignore[attr-defined]
+        return repr(self._items)
 
 
 class Kind(IntEnum):
@@ -84,15 +81,15 @@ class Field(NamedTuple):
 def _rtm2_permissions(field: str, value: Any, allow_wildcard: bool) -> Any:
     """Resource -> permission -> names, each name a str of at most 65535 bytes."""
     if not isinstance(value, Mapping):
-        raise rules.FieldError(field, f"must be a mapping, not {type(value).__name__}")
+        raise FieldError(field, f"must be a mapping, not {type(value).__name__}")
     for resource, granted in value.items():
         rules.integer(f"{field} resource", resource, 0, rules.U16_MAX)
         if not isinstance(granted, Mapping):
-            raise rules.FieldError(field, f"must hold mappings, not {type(granted).__name__}")
+            raise FieldError(field, f"must hold mappings, not {type(granted).__name__}")
         for permission, names in granted.items():
             rules.integer(f"{field} permission", permission, 0, rules.U16_MAX)
             if isinstance(names, str) or len(names) > rules.U16_MAX:
-                raise rules.FieldError(field, "must hold lists of at most 65535 names")
+                raise FieldError(field, "must hold lists of at most 65535 names")
             for name in names:
                 rules.text(f"{field} name", name, rules.U16_MAX)
     return value
@@ -168,9 +165,7 @@ class Rtm(Service):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self, user_id: str | Column = "", privileges: Privileges = _NONE
-        ) -> None: ...
+        def __init__(self, user_id: str | Column = "", privileges: Privileges = _NONE) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -230,9 +225,7 @@ class Chat(Service):
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self, user_id: str | Column = "", privileges: Privileges = _NONE
-        ) -> None: ...
+        def __init__(self, user_id: str | Column = "", privileges: Privileges = _NONE) -> None: ...
 
 
 @dataclass(frozen=True)

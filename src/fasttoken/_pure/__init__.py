@@ -1,6 +1,18 @@
 """The core in pure Python: the readable specification of the native one."""
 
-from .batch import Envelope, Layout, Slot, SlotKind, mint, suspects, text_column, token_list
+from .batch import (
+    Check,
+    Envelope,
+    Layout,
+    Slot,
+    SlotKind,
+    mint,
+    mint_checked,
+    mint_one,
+    suspects,
+    text_column,
+    token_list,
+)
 from .deflate import deflate, inflate
 from .encode import decode, encode
 from .pack import crc32, pack_i16, pack_map32, pack_str, pack_u16, pack_u32
@@ -8,6 +20,7 @@ from .sign import Certificate, hmac_sha256
 
 __all__ = [
     "Certificate",
+    "Check",
     "Envelope",
     "Layout",
     "Slot",
@@ -20,6 +33,8 @@ __all__ = [
     "hmac_sha256",
     "inflate",
     "mint",
+    "mint_checked",
+    "mint_one",
     "pack_i16",
     "pack_map32",
     "pack_str",

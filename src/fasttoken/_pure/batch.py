@@ -40,6 +40,30 @@ class Envelope(IntEnum):
     ACCESS_TOKEN2 = 7
 
 
+class Check(NamedTuple):
+    """What a column may hold without a second look: integers in ``low..high``, and texts of 1 to
+    ``longest`` bytes whose entries in the table ``allowed`` (256 bytes) are not 0."""
+
+    low: int = 1
+    high: int = 0
+    allowed: bytes = bytes(256)
+    longest: int = 0
+
+    def passes(self, value: object) -> bool:
+        """Whether a value is a plain int or str that needs no second look."""
+        if type(value) is int:
+            return self.low <= value <= self.high
+        if type(value) is not str:
+            return False
+        try:
+            text = value.encode()
+        except UnicodeEncodeError:
+            return False
+        return 0 < len(text) <= self.longest and all(self.allowed[byte] for byte in text)
+
+
+_U32 = Check(0, 0xFFFF_FFFF)
+
 Segment: TypeAlias = bytes | Slot
 Column: TypeAlias = npt.NDArray[Any] | tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
 
@@ -48,45 +72,97 @@ class Layout:
     """Bodies with slots, one for each choice that a row can make.
 
     ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
-    that only its signature covers (App ID, channel name, uid); the message follows.
+    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
+    has one entry a column for `mint_checked`.
     """
 
     def __init__(
-        self, envelope: Envelope, prefix: str, variants: Sequence[Sequence[Segment]]
+        self,
+        envelope: Envelope,
+        prefix: str,
+        variants: Sequence[Sequence[Segment]],
+        checks: Sequence[Check] = (),
     ) -> None:
         self.envelope = envelope
         self.prefix = prefix
         self.variants = tuple(tuple(segments) for segments in variants)
+        self.checks = tuple(checks)
 
 
-def _decimal(value: int) -> bytes:
-    return b"%d" % value if value else b""
+Value: TypeAlias = int | bytes  # what one row has in a column
 
 
-def _text(column: Column, row: int) -> bytes:
+def _value(column: Column, row: int) -> Value:
     if isinstance(column, tuple):
         data, offsets = column
         return data[offsets[row] : offsets[row + 1]].tobytes()
-    return _decimal(int(column[row]))
+    return int(column[row])
 
 
-def _fill(
-    segment: Segment, columns: Sequence[Column], row: int, issue_ts: int, salt: int
-) -> bytes:
-    """The bytes that a segment has in a row."""
+def _text(value: Value) -> bytes:
+    """A text, or a number in decimal with 0 as the empty text."""
+    return value if isinstance(value, bytes) else b"%d" % value if value else b""
+
+
+def _fill(segment: Segment, issue_ts: int, salt: int, values: Sequence[Value]) -> bytes:
+    """The bytes of a segment."""
     if isinstance(segment, bytes):
         return segment
     if segment.kind is SlotKind.ISSUE_TS:
         return pack_u32(issue_ts)
     if segment.kind is SlotKind.SALT:
         return pack_u32(salt)
-    column = columns[segment.column]
+    value = values[segment.column]
     if segment.kind is SlotKind.STR:
-        return pack_str(_text(column, row))
+        return pack_str(_text(value))
     if segment.kind is SlotKind.RAW:
-        return _text(column, row)
-    number = int(column[row])  # type: ignore[arg-type]
-    return pack_u32(number) if segment.kind is SlotKind.U32 else pack_i16(number)
+        return _text(value)
+    pack = pack_u32 if segment.kind is SlotKind.U32 else pack_i16
+    return pack(value)  # type: ignore[arg-type]
+
+
+def mint_one(
+    layout: Layout,
+    certificate: Certificate,
+    issue_ts: int,
+    salt: int,
+    values: Sequence[Value],
+    choice: int = 0,
+) -> str:
+    """One token. ``values`` has an int or bytes for each column, ``choice`` is its variant."""
+    parts = [_fill(segment, issue_ts, salt, values) for segment in layout.variants[choice]]
+    if layout.envelope is Envelope.ACCESS_TOKEN2:
+        body = b"".join(parts)
+        signature = certificate.sign_access_token2(issue_ts, salt, body)
+        return layout.prefix + encode(deflate(pack_str(signature) + body))
+    signature = certificate.sign_access_token(b"".join(parts))
+    crcs = pack_u32(crc32(parts[1])) + pack_u32(crc32(parts[2]))
+    return layout.prefix + encode(pack_str(signature) + crcs + pack_str(b"".join(parts[3:])))
+
+
+def mint_checked(
+    layout: Layout,
+    certificate: Certificate,
+    issue_ts: int,
+    salt: int,
+    values: Sequence[object],
+) -> str | None:
+    """One token of the first variant, or None if a value needs a second look.
+
+    ``issue_ts`` and ``salt`` are plain if they are ints that fit u32; ``values`` has an int or
+    str for each column, or bytes that were checked before.
+    """
+    if not (_U32.passes(issue_ts) and _U32.passes(salt)):
+        return None
+    ready: list[Value] = []
+    for value, check in zip(values, layout.checks, strict=True):
+        if type(value) is bytes:
+            ready.append(value)
+        elif check.passes(value):
+            ready.append(value.encode() if isinstance(value, str) else value)  # type: ignore[arg-type]
+        else:
+            return None
+    return mint_one(layout, certificate, issue_ts, salt, ready)
 
 
 def mint(
@@ -111,19 +187,15 @@ def mint(
         if skip is not None and skip[row]:
             tokens.append(b"")
             continue
-        issued = int(issue_ts[row if len(issue_ts) > 1 else 0])
-        salt = int(salts[row])
-        segments = layout.variants[0 if choices is None else choices[row]]
-        parts = [_fill(segment, columns, row, issued, salt) for segment in segments]
-        if layout.envelope is Envelope.ACCESS_TOKEN2:
-            body = b"".join(parts)
-            signature = certificate.sign_access_token2(issued, salt, body)
-            content = deflate(pack_str(signature) + body)
-        else:
-            signature = certificate.sign_access_token(b"".join(parts))
-            crcs = pack_u32(crc32(parts[1])) + pack_u32(crc32(parts[2]))
-            content = pack_str(signature) + crcs + pack_str(b"".join(parts[3:]))
-        tokens.append((layout.prefix + encode(content)).encode())
+        token = mint_one(
+            layout,
+            certificate,
+            int(issue_ts[row if len(issue_ts) > 1 else 0]),
+            int(salts[row]),
+            [_value(column, row) for column in columns],
+            0 if choices is None else int(choices[row]),
+        )
+        tokens.append(token.encode())
     offsets = np.zeros(len(tokens) + 1, np.int64)
     np.cumsum([len(token) for token in tokens], out=offsets[1:])
     return np.frombuffer(b"".join(tokens), np.uint8), offsets
@@ -157,7 +229,8 @@ def suspects(
     bad = np.concatenate([[0], np.cumsum(np.frombuffer(allowed, np.uint8)[data] == 0)])
     sizes = np.diff(offsets)
     marked: npt.NDArray[np.bool_] = (sizes == 0) | (sizes > longest)
-    return marked | (bad[offsets[1:]] != bad[offsets[:-1]])
+    marked |= bad[offsets[1:]] != bad[offsets[:-1]]
+    return marked
 
 
 def token_list(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> list[str]:

@@ -30,3 +30,6 @@ def parse(token: str) -> Parsed:
     """Reads a token of any format; verifies nothing. Raises `MalformedToken`."""
     parsed: Parsed = detect(token).parse(token)
     return parsed
+
+
+__all__ = ["BY_NAME", "FORMATS", "Parsed", "detect", "parse"]

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from .._core import Certificate, crc32, decode, encode, pack_map32, pack_str, pack_u32
 from ..errors import MalformedToken
@@ -60,7 +61,7 @@ def seal(claims: AccessToken, signature: bytes, message: bytes) -> str:
 
 
 def claims_for(
-    app_id: str, channel_name: bytes, uid: bytes, salt: int, ts: int, privileges: Mapping[int, int]
+    app_id: str, channel_name: bytes, uid: bytes, salt: int, ts: int, privileges: Mapping[Any, int]
 ) -> AccessToken:
     """The claims of a token for a channel name and a uid (both as UTF-8)."""
     return AccessToken(app_id, salt, ts, privileges, crc32(channel_name), crc32(uid))

@@ -7,8 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._core import Certificate, decode, deflate, encode, inflate, pack_i16, pack_map32
-from .._core import pack_str, pack_u16, pack_u32
+from .._core import (
+    Certificate,
+    decode,
+    deflate,
+    encode,
+    inflate,
+    pack_i16,
+    pack_map32,
+    pack_str,
+    pack_u16,
+    pack_u32,
+)
 from ..errors import MalformedToken
 from ..rules import U32_MAX
 from ..services import BY_TYPE, Kind, Service

@@ -4,13 +4,12 @@
 
 #include "crc32.h"
 
-static const char alphabet[64] = {
+const char ft_base64_alphabet[64] = {
     'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P',
     'Q', 'R', 'S', 'T', 'U', 'V', 'W', 'X', 'Y', 'Z', 'a', 'b', 'c', 'd', 'e', 'f',
     'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
     'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '+', '/'};
 
-/* The value of a character; 0x80 for those outside the alphabet. */
 #define NO 0x80
 #define V(c)                                                                                      \
     (uint8_t)((c) >= 'A' && (c) <= 'Z'   ? (c) - 'A'                                              \
@@ -22,7 +21,10 @@ static const char alphabet[64] = {
 #define V4(c) V(c), V(c + 1), V(c + 2), V(c + 3)
 #define V16(c) V4(c), V4(c + 4), V4(c + 8), V4(c + 12)
 #define V64(c) V16(c), V16(c + 16), V16(c + 32), V16(c + 48)
-static const uint8_t values[256] = {V64(0), V64(64), V64(128), V64(192)};
+const uint8_t ft_base64_values[256] = {V64(0), V64(64), V64(128), V64(192)};
+
+#define alphabet ft_base64_alphabet
+#define values ft_base64_values
 
 size_t ft_base64_size(size_t n) { return n / 3 * 4 + (n % 3 ? 4 : 0); }
 

@@ -24,7 +24,12 @@ ptrdiff_t ft_base64_decode(const char *in, size_t n, uint8_t *out);
 /* Known answers on one path: 1 good, 0 wrong. */
 int ft_base64_self_test(const ft_cpu_path *path);
 
-/* --- one pair of functions for each path, see ft_cpu_path --- */
+/* --- for the paths --- */
+
+extern const char ft_base64_alphabet[64];
+extern const uint8_t ft_base64_values[256]; /* 0x80 for characters outside the alphabet */
+
+/* One pair of functions for each path, see ft_cpu_path. */
 void ft_base64_encode_portable(const uint8_t *in, size_t n, char *out);
 size_t ft_base64_decode_portable(const char *in, size_t n, uint8_t *out);
 void ft_base64_encode_avx2(const uint8_t *in, size_t n, char *out);

@@ -48,6 +48,26 @@ uint32_t ft_crc32_portable(uint32_t crc, const uint8_t *in, size_t n) {
     return crc;
 }
 
+#if FT_ARMV8
+#include <arm_acle.h>
+#include <string.h>
+
+#if defined(__clang__)
+FT_TARGET("crc")
+#else
+FT_TARGET("+crc")
+#endif
+uint32_t ft_crc32_armv8(uint32_t crc, const uint8_t *in, size_t n) {
+    for (; n >= 8; n -= 8, in += 8) {
+        uint64_t eight;
+        memcpy(&eight, in, 8);
+        crc = __crc32d(crc, eight);
+    }
+    for (; n; n--, in++) crc = __crc32b(crc, *in);
+    return crc;
+}
+#endif
+
 uint32_t ft_crc32(const uint8_t *in, size_t n) {
     return ~ft_cpu_current()->crc32(0xffffffff, in, n);
 }

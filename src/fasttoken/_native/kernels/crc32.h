@@ -14,5 +14,6 @@ int ft_crc32_self_test(const ft_cpu_path *path);
 
 /* --- one function for each path, see ft_cpu_path --- */
 uint32_t ft_crc32_portable(uint32_t crc, const uint8_t *in, size_t n);
+uint32_t ft_crc32_armv8(uint32_t crc, const uint8_t *in, size_t n);
 
 #endif

@@ -78,31 +78,52 @@ static inline uint64_t load64le(const uint8_t *in)
     return x;
 }
 
-/* Links every position to the previous one of equal hash and lists the positions that have
- * one.  zlib enters all positions up to n - 3, whatever the parse does, so the chains can be
- * built beforehand. */
+/* zlib's hash of the three bytes at p. */
+static inline unsigned hash15(const uint8_t *p) { return (p[0] << 10 ^ p[1] << 5 ^ p[2]) & 0x7fff; }
+
+/* Chains the positions by hash.  zlib enters all positions up to n - 3, whatever the parse
+ * does, so this can be done beforehand.  zlib's 2^15 heads would not stay in the first-level
+ * cache, so positions are chained by a slot computed from the hash, and whoever follows a
+ * chain passes over the entries of another hash. */
 static void link_positions(size_t n, ft_deflate_work *w)
 {
     const uint8_t *in = w->window;
-    uint16_t *linked = w->linked;
+    const size_t end = n < MIN_MATCH ? 0 : n - (MIN_MATCH - 1);
+    uint16_t *slot = w->slot, *chain = w->chain, *head = w->head;
+
     if (w->base + n > UINT16_MAX) {
         memset(w->head, 0, sizeof w->head);
         w->base = 0;
     }
-    uint32_t base = w->base;
-    size_t end = n < MIN_MATCH ? 0 : n - (MIN_MATCH - 1);
+    const unsigned base = w->base;
+    for (size_t i = 0; i < end; i++)
+        slot[i] = (uint16_t)(hash15(in + i) * 40503u) >> (16 - FT_DEFLATE_SLOT_BITS);
     for (size_t i = 0; i < end; i++) {
-        uint32_t x = load32le(in + i);
-        uint32_t hash = (x << 10 ^ (x >> 3 & 0x1fe0) ^ (x >> 16 & 0xff)) & 0x7fff;
-        int32_t last = (int32_t)w->head[hash] - (int32_t)base;
-        w->head[hash] = (uint16_t)(base + i);
-        w->previous[i] = (uint16_t)(last > 0 ? last : 0);
-        *linked = (uint16_t)i;
-        linked += last > 0;
+        chain[i] = head[slot[i]];
+        head[slot[i]] = (uint16_t)(base + i);
     }
-    w->previous[end] = w->previous[end + 1] = 0;
-    *linked = UINT16_MAX;
+    for (size_t i = end; i < end + 64; i++) chain[i] = 0;
+
+    /* One bit per position: is there anything in its chain? */
+    for (size_t i = 0; i <= end; i += 64) {
+        uint8_t flag[64];
+        uint64_t bits = 0;
+        for (unsigned k = 0; k < 64; k++) flag[k] = chain[i + k] > base;
+        for (unsigned k = 0; k < 64; k += 8)
+            bits |= load64le(flag + k) * 0x0102040810204080u >> 56 << k;
+        w->linked[i / 64] = bits;
+    }
     w->base += (uint32_t)n;
+}
+
+/* The first linked position at or after i, n or more if there is none. */
+static inline size_t next_linked(const ft_deflate_work *w, size_t i, size_t n)
+{
+    uint64_t bits = w->linked[i / 64] >> i % 64;
+    if (bits) return i + (size_t)__builtin_ctzll(bits);
+    for (i = (i / 64 + 1) * 64; i < n; i += 64)
+        if (w->linked[i / 64]) return i + (size_t)__builtin_ctzll(w->linked[i / 64]);
+    return n;
 }
 
 /* How many of at most `limit` bytes are equal; may read up to 8 bytes beyond. */
@@ -119,43 +140,50 @@ static inline unsigned common_length(const uint8_t *a, const uint8_t *b, unsigne
 }
 
 /* The longest match at position i that is longer than `best`: its length, or `best` if there
- * is none; the nearest wins among equals.  The caller has seen that previous[i] is not 0. */
-static inline unsigned longest_match(size_t n, const ft_deflate_work *w, size_t i, unsigned best,
-                                     unsigned *distance)
+ * is none; the nearest wins among equals. */
+static inline unsigned longest_match(size_t n, const ft_deflate_work *w, unsigned base, size_t i,
+                                     unsigned best, unsigned *distance)
 {
     const uint8_t *in = w->window;
     unsigned ahead = (unsigned)(n - i);
     unsigned limit = ahead < MAX_MATCH ? ahead : MAX_MATCH;
     unsigned nice = ahead < NICE_LENGTH ? ahead : NICE_LENGTH;
     unsigned budget = best >= GOOD_LENGTH ? CHAIN_BUDGET / 4 : CHAIN_BUDGET;
+    unsigned hash = hash15(in + i);
     if (best >= limit) return best;
-    for (unsigned at = w->previous[i]; at != 0 && budget != 0; at = w->previous[at], budget--) {
-        if (in[at + best] != in[i + best]) continue;
-        unsigned length = common_length(in + at, in + i, limit);
-        if (length > best) {
-            best = length;
-            *distance = (unsigned)(i - at);
-            if (length >= nice) break;
+    for (unsigned link = w->chain[i]; link > base; link = w->chain[link - base]) {
+        size_t at = link - base;
+        if (hash15(in + at) != hash) continue;
+        if (in[at + best] == in[i + best]) {
+            unsigned length = common_length(in + at, in + i, limit);
+            if (length > best) {
+                best = length;
+                *distance = (unsigned)(i - at);
+                if (length >= nice) break;
+            }
         }
+        if (--budget == 0) break;
     }
     return best;
 }
 
 /* The lazy parse: a match shorter than LAZY_LENGTH is given up for a strictly longer one at
- * the next position.  Only linked positions can start a match. */
+ * the next position. */
 static void find_matches(size_t n, ft_deflate_work *w)
 {
     ft_deflate_match *match = w->matches;
-    size_t literals = n, next = 0;
+    size_t literals = n;
+    const unsigned base = w->base + n > UINT16_MAX ? 0 : w->base;
     link_positions(n, w);
-    for (const uint16_t *linked = w->linked; *linked != UINT16_MAX; linked++) {
-        size_t i = *linked;
+    for (size_t i = 0; (i = next_linked(w, i, n)) < n;) {
         unsigned distance = 0;
-        if (i < next) continue;
-        unsigned length = longest_match(n, w, i, MIN_MATCH - 1, &distance);
-        if (length < MIN_MATCH) continue;
-        while (length < LAZY_LENGTH && w->previous[i + 1]) {
-            unsigned longer = longest_match(n, w, i + 1, length, &distance);
+        unsigned length = longest_match(n, w, base, i, MIN_MATCH - 1, &distance);
+        if (length < MIN_MATCH) {
+            i++;
+            continue;
+        }
+        while (length < LAZY_LENGTH && w->chain[i + 1] > base) {
+            unsigned longer = longest_match(n, w, base, i + 1, length, &distance);
             if (longer == length) break;
             length = longer;
             i++;
@@ -167,7 +195,7 @@ static void find_matches(size_t n, ft_deflate_work *w)
         match->distance_code = (uint8_t)distance_code(distance);
         match++;
         literals -= length;
-        next = i + length;
+        i += length;
     }
     w->match_count = (size_t)(match - w->matches);
     w->literal_count = literals;
@@ -181,12 +209,20 @@ typedef struct {
     unsigned extra_bits; /* of all lengths and distances */
 } symbol_counts;
 
+/* memset whose size the compiler does not see: for these sizes the call is faster than the
+ * string instruction that it would put in place. */
+static inline void clear(void *p, size_t n)
+{
+    __asm__("" : "+r"(n));
+    memset(p, 0, n);
+}
+
 static void count_symbols(size_t n, const ft_deflate_work *w, symbol_counts *c)
 {
     const uint8_t *in = w->window;
     const ft_deflate_match *match = w->matches, *end = match + w->match_count;
     size_t i = 0;
-    memset(c, 0, sizeof *c);
+    clear(c, sizeof *c);
     for (; match < end; match++) {
         while (i < match->at) c->literal[in[i++]]++;
         c->literal[END_OF_BLOCK + 1 + match->length_code]++;
@@ -409,6 +445,26 @@ static void build_dynamic(const symbol_counts *c, dynamic_code *d)
     d->bits += d->bit_length.bits + 3 * d->bit_length_count;
 }
 
+#include "deflate_bound.h"
+
+/* At most 255 symbols: bytes suffice. */
+static void count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *c)
+{
+    const uint8_t *in = w->window;
+    const ft_deflate_match *match = w->matches, *end = match + w->match_count;
+    size_t i = 0;
+    clear(c, sizeof *c);
+    for (; match < end; match++) {
+        while (i < match->at) c->literal[in[i++]]++;
+        c->literal[END_OF_BLOCK + 1 + match->length_code]++;
+        c->distance[match->distance_code]++;
+        c->extra_bits += length_extra(match->length_code) + distance_extra(match->distance_code);
+        i += match->length;
+    }
+    while (i < n) c->literal[in[i++]]++;
+    c->literal[END_OF_BLOCK]++;
+}
+
 /* ------------------------------------------------------------------ bits */
 
 /* Bits go out from the least significant end.  At most 7 bits wait between two calls, so up
@@ -486,18 +542,20 @@ static inline void put_match(bit_writer *b, const ft_deflate_match *match, const
 }
 
 /* The symbols of the block. */
-static inline void put_symbols(bit_writer *b, size_t n, const ft_deflate_work *w,
+static inline void put_symbols(bit_writer *writer, size_t n, const ft_deflate_work *w,
                                const uint32_t *code, const uint32_t *distance_code, unsigned group)
 {
+    bit_writer b = *writer; /* no store can alias the copy: it stays in registers */
     const ft_deflate_match *match = w->matches, *end = match + w->match_count;
     size_t i = 0;
     for (; match < end; match++) {
-        put_literals(b, w->window + i, match->at - i, code, group);
-        put_match(b, match, code, distance_code);
+        put_literals(&b, w->window + i, match->at - i, code, group);
+        put_match(&b, match, code, distance_code);
         i = match->at + match->length;
     }
-    put_literals(b, w->window + i, n - i, code, group);
-    put_code(b, code[END_OF_BLOCK]);
+    put_literals(&b, w->window + i, n - i, code, group);
+    put_code(&b, code[END_OF_BLOCK]);
+    *writer = b;
 }
 
 enum { LAST_BLOCK = 1, STORED = 0 << 1, FIXED = 1 << 1, DYNAMIC = 2 << 1 };
@@ -540,24 +598,48 @@ static uint8_t *put_stored(uint8_t *out, const uint8_t *in, size_t n)
 
 /* ------------------------------------------------------------------ the stream */
 
-static uint32_t adler_sum(const uint8_t *in, size_t n)
+/* a = 1 + the sum of all bytes, b = the sum of all values of a, modulo 65521: in closed form
+ * b = n + the sum of (n - i) byte[i], below 2^32 up to 4,096 bytes.  The window is zero from n
+ * to the next multiple of 32, so whole groups of 32 are summed: with weights 32..1 inside a
+ * group, plus 32 times the sum of the groups before it, as if n were that multiple. */
+static uint32_t adler_sum(const ft_deflate_work *w, size_t n)
 {
-    /* a = 1 + sum of bytes; b = sum of all values of a: up to 4,096 bytes below 2^32. */
-    uint32_t a = 1, b = (uint32_t)n;
-    for (size_t i = 0; i < n; i++) {
-        a += in[i];
-        b += (uint32_t)(n - i) * in[i];
+    static const int16_t weight[32] = {32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22,
+                                       21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11,
+                                       10, 9,  8,  7,  6,  5,  4,  3,  2,  1};
+    uint32_t sum = 0, weighted = 0;
+    size_t i = 0;
+    for (; i < n; i += 32) {
+        const uint8_t *group = w->window + i;
+        int32_t group_sum = 0, group_weighted = 0;
+        for (int k = 0; k < 32; k++) {
+            group_sum += group[k];
+            group_weighted += (int16_t)group[k] * weight[k];
+        }
+        weighted += 32 * sum + (uint32_t)group_weighted;
+        sum += (uint32_t)group_sum;
     }
-    return b % 65521 << 16 | a % 65521;
+    weighted -= (uint32_t)(i - n) * sum;
+    return ((uint32_t)n + weighted) % 65521 << 16 | (1 + sum) % 65521;
 }
 
 /* Whole bytes of a block of so many bits, its 3 header bits included. */
 static inline size_t block_bytes(size_t bits) { return (bits + 7) >> 3; }
 
+/* Can the bound prove that the dynamic block would not be smaller in bytes? */
+static int fixed_wins(size_t n, const ft_deflate_work *w, size_t whole_bytes_bits)
+{
+    small_counts counts;
+    if (w->literal_count + w->match_count + 1 > BOUND_MAX_SYMBOLS) return 0;
+    count_few_symbols(n, w, &counts);
+    return dynamic_bits_below(&counts, w) + 3 + 7 >= whole_bytes_bits;
+}
+
 size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
     if (n > FT_DEFLATE_MAX) return 0;
     if (n) memcpy(w->window, in, n);
+    memset(w->window + n, 0, 32);
     find_matches(n, w);
 
     /* The block is written with fixed codes first: that is its size, and nearly always it. */
@@ -569,12 +651,15 @@ size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
     size_t fixed_bits = 8 * (size_t)(bits.out - block) + bits.count;
     size_t bytes = block_bytes(fixed_bits);
 
-    symbol_counts counts;
+    int fixed = fixed_wins(n, w, 8 * bytes);
     dynamic_code dynamic;
-    count_symbols(n, w, &counts);
-    build_dynamic(&counts, &dynamic);
-    int fixed = bytes <= block_bytes(dynamic.bits + 3);
-    if (!fixed) bytes = block_bytes(dynamic.bits + 3);
+    if (!fixed) {
+        symbol_counts counts;
+        count_symbols(n, w, &counts);
+        build_dynamic(&counts, &dynamic);
+        fixed = bytes <= block_bytes(dynamic.bits + 3);
+        if (!fixed) bytes = block_bytes(dynamic.bits + 3);
+    }
 
     uint8_t *end;
     if (n + 4 <= bytes) {
@@ -586,7 +671,7 @@ size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
         }
         end = finish_bits(&bits);
     }
-    uint32_t sum = adler_sum(w->window, n);
+    uint32_t sum = adler_sum(w, n);
     *end++ = (uint8_t)(sum >> 24);
     *end++ = (uint8_t)(sum >> 16);
     *end++ = (uint8_t)(sum >> 8);
@@ -613,6 +698,7 @@ void ft_deflate_work_init(ft_deflate_work *w)
     assign_codes(length, 288, w->fixed_code);
     memset(length, 5, DISTANCE_CODES);
     assign_codes(length, DISTANCE_CODES, w->fixed_distance_code);
+    bound_init(w);
 }
 
 int ft_deflate_select(const char *name) { return strcmp(name, "portable") == 0; }

@@ -14,6 +14,9 @@ extern "C" {
 /* The longest payload, in bytes. */
 #define FT_DEFLATE_MAX 4096
 
+#define FT_DEFLATE_SLOT_BITS 12
+#define FT_DEFLATE_LOGS 512
+
 /* One back reference of the parse; all bytes outside of matches are literals. */
 typedef struct {
     uint16_t at;       /* position of its first byte in the payload */
@@ -26,19 +29,21 @@ typedef struct {
 typedef struct ft_deflate_work {
     /* The payload, with room for reading whole words beyond its end. */
     uint8_t window[FT_DEFLATE_MAX + 64];
-    /* Last position of each 15-bit hash, stored as base + position: entries of earlier payloads
+    /* Last position of each hash slot, stored as base + position: entries of earlier payloads
      * are at most base, so the table is cleared only when base would overflow. */
-    uint16_t head[1 << 15];
+    uint16_t head[1 << FT_DEFLATE_SLOT_BITS];
     uint32_t base;
-    /* Previous position with the same hash, 0 = none (position 0 is never a match source). */
-    uint16_t previous[FT_DEFLATE_MAX + 2];
-    /* The positions that have a previous one, ascending, ended by 65535. */
-    uint16_t linked[FT_DEFLATE_MAX + 1];
+    uint16_t slot[FT_DEFLATE_MAX];       /* of each position */
+    uint16_t chain[FT_DEFLATE_MAX + 64]; /* head[slot] before the position was entered */
+    uint64_t linked[FT_DEFLATE_MAX / 64 + 1]; /* one bit per position: chain above base */
     ft_deflate_match matches[FT_DEFLATE_MAX / 3 + 1];
     size_t match_count, literal_count;
     /* The fixed code (RFC 1951, 3.2.6), each word its bits in sending order and its length. */
     uint32_t fixed_code[288];
     uint32_t fixed_distance_code[30];
+    /* Logarithms for the bound, in 1/256 bit. */
+    uint32_t n_log_n[FT_DEFLATE_LOGS];
+    uint16_t log_above[FT_DEFLATE_LOGS];
 } ft_deflate_work;
 
 /* Room for the stream of any payload of n bytes, with slack for stores of whole words. */

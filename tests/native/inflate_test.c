@@ -1,0 +1,245 @@
+/* ft_inflate_zlib against zlib: what zlib accepts gives the same bytes, what zlib refuses is
+ * refused; each error code by a stream made for it; nothing outside the buffers is touched.
+ *
+ * Compile with all the kernels and -lz.
+ */
+#include "inflate.h"
+
+#include <string.h>
+#include <zlib.h>
+
+#include "sign_check.h"
+
+/* Buffers of exactly the right size, so that the sanitizer sees a step beyond either end. */
+static ptrdiff_t inflate_exactly(const uint8_t *in, size_t n, size_t capacity, uint8_t *result,
+                                 size_t *consumed) {
+    uint8_t *copy = malloc(n ? n : 1), *out = malloc(capacity ? capacity : 1);
+    if (n) memcpy(copy, in, n);
+    ptrdiff_t size = ft_inflate_zlib(copy, n, out, capacity, consumed);
+    CHECK(size <= (ptrdiff_t)capacity);
+    if (size > 0 && result) memcpy(result, out, (size_t)size);
+    free(copy);
+    free(out);
+    return size;
+}
+
+#define MOST 70000
+static uint8_t ours[MOST], theirs[MOST];
+
+static ptrdiff_t compare(const uint8_t *in, size_t n, size_t capacity) {
+    size_t consumed = 0;
+    z_stream z = {0};
+    CHECK(inflateInit(&z) == Z_OK);
+    z.next_in = (uint8_t *)in;
+    z.avail_in = (uInt)n;
+    z.next_out = theirs;
+    z.avail_out = (uInt)capacity;
+    int result = inflate(&z, Z_FINISH);
+    ptrdiff_t size = inflate_exactly(in, n, capacity, ours, &consumed);
+    if (result == Z_STREAM_END) {
+        CHECK(size == (ptrdiff_t)z.total_out);
+        CHECK(consumed == z.total_in);
+        CHECK(memcmp(ours, theirs, (size_t)size) == 0);
+    } else {
+        CHECK(size < 0);
+        CHECK(consumed == 0);
+    }
+    inflateEnd(&z);
+    return size;
+}
+
+/* Text of several sorts: noise, few letters, long repeats, words like those of a token. */
+static size_t make_text(uint8_t *text, size_t n) {
+    unsigned sort = draw() % 5, letters = 1 + draw() % 40;
+    for (size_t i = 0; i < n; i++) {
+        if (sort == 0) text[i] = (uint8_t)draw();
+        else if (sort == 1) text[i] = (uint8_t)('a' + draw() % letters);
+        else if (sort == 2) text[i] = i >= 7 && draw() % 30 ? text[i - 7] : (uint8_t)draw();
+        else if (sort == 3) text[i] = i && draw() % 99 ? text[i - 1] : (uint8_t)draw();
+        else text[i] = i % 3 ? (uint8_t)(draw() % 256 & draw()) : 0;
+    }
+    return n;
+}
+
+static size_t deflate_text(uint8_t *out, const uint8_t *text, size_t n) {
+    z_stream z = {0};
+    int strategy = (int)(draw() % 5), bits = 9 + (int)(draw() % 7);
+    CHECK(deflateInit2(&z, (int)(draw() % 10), Z_DEFLATED, bits, 1 + (int)(draw() % 9),
+                       strategy) == Z_OK);
+    z.next_in = (uint8_t *)text;
+    z.next_out = out;
+    z.avail_out = 2 * MOST;
+    while (n) { /* in pieces, now and then with a flush: stored and empty blocks in between */
+        size_t piece = 1 + draw() % n;
+        z.avail_in = (uInt)piece;
+        n -= piece;
+        CHECK(deflate(&z, draw() % 2 ? Z_NO_FLUSH : (int)(1 + draw() % 3)) == Z_OK);
+        CHECK(z.avail_in == 0);
+    }
+    CHECK(deflate(&z, Z_FINISH) == Z_STREAM_END);
+    size_t size = z.total_out;
+    deflateEnd(&z);
+    return size;
+}
+
+static void test_random_streams(void) {
+    static uint8_t text[MOST], stream[2 * MOST], damaged[2 * MOST];
+    for (int round = 0; round < 6000; round++) {
+        size_t most = round % 100 == 0 ? 66000 : round % 10 == 0 ? 3000 : 300;
+        size_t n = make_text(text, draw() % most);
+        size_t size = deflate_text(stream, text, n);
+        CHECK(compare(stream, size, n) == (ptrdiff_t)n);
+        CHECK(compare(stream, size, n + 1 + draw() % 300) == (ptrdiff_t)n);
+        if (n) CHECK(compare(stream, size, draw() % n) == FT_INFLATE_TOO_LONG);
+        CHECK(compare(stream, draw() % size, n) == FT_INFLATE_TRUNCATED);
+        memcpy(damaged, stream, size);
+        memcpy(damaged + size, stream, 5); /* what follows is not looked at */
+        CHECK(compare(damaged, size + 5, n) == (ptrdiff_t)n);
+        if (size > 4000) continue;
+        for (int i = 0; i < 20; i++) {
+            memcpy(damaged, stream, size);
+            for (unsigned hits = 1 + draw() % 3; hits; hits--)
+                damaged[2 + draw() % (size - 2)] ^= (uint8_t)(1 << draw() % 8);
+            compare(damaged, size, n + draw() % 300);
+        }
+        for (size_t i = 2; i < size && i < 200; i++) damaged[i] = (uint8_t)draw();
+        damaged[2] = (uint8_t)((damaged[2] & ~6) | 4); /* noise as a block with its own codes */
+        compare(damaged, size, 300);
+    }
+}
+
+static void test_every_header(void) {
+    uint8_t stream[] = {0, 0, 0x4b, 0x04, 0x00, 0x00, 0x62, 0x00, 0x62};
+    for (unsigned first = 0; first < 256; first++)
+        for (unsigned second = 0; second < 256; second++) {
+            stream[0] = (uint8_t)first;
+            stream[1] = (uint8_t)second;
+            compare(stream, sizeof stream, 8);
+        }
+}
+
+/* Bits in the order of the stream. */
+static uint8_t bit_bytes[200];
+static size_t bit_count;
+static void put(uint32_t value, unsigned bits) {
+    for (; bits; bits--, value >>= 1, bit_count++)
+        bit_bytes[bit_count / 8] |= (uint8_t)((value & 1) << bit_count % 8);
+}
+static void begin(void) {
+    memset(bit_bytes, 0, sizeof bit_bytes);
+    bit_count = 0;
+    put(0x78, 8);
+    put(0x9c, 8);
+}
+/* A Huffman code: first bit highest. */
+static void put_code(uint32_t value, unsigned bits) {
+    while (bits--) put(value >> bits & 1, 1);
+}
+static void expect(ptrdiff_t result) {
+    CHECK(compare(bit_bytes, sizeof bit_bytes, 100) == result);
+}
+
+/* A block with its own codes, as far as the lengths: only 1, 2, 18 and `other` have one. */
+static void begin_dynamic(unsigned symbols, unsigned distances, unsigned other) {
+    static const uint8_t order[19] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
+                                      11, 4,  12, 3, 13, 2, 14, 1, 15};
+    begin();
+    put(5, 3);
+    put(symbols - 257, 5);
+    put(distances - 1, 5);
+    put(15, 4);
+    for (int i = 0; i < 19; i++)
+        put(order[i] == 1 || order[i] == 2 || order[i] == 18 || order[i] == other ? 2 : 0, 3);
+}
+
+static void test_each_error(void) {
+    begin();
+    put(7, 3); /* a block of type 3 */
+    expect(FT_INFLATE_BAD_BLOCK);
+    begin();
+    put(1, 3); /* stored, length and its complement disagree */
+    put(0, 5);
+    put(3, 16);
+    put(0xfffd, 16);
+    expect(FT_INFLATE_BAD_BLOCK);
+    for (uint32_t symbol = 286; symbol < 288; symbol++) { /* fixed codes without a meaning */
+        begin();
+        put(3, 3);
+        put_code(0xc0 + symbol - 280, 8);
+        expect(FT_INFLATE_BAD_CODE);
+    }
+    for (uint32_t distance = 0; distance < 32; distance++) {
+        begin();
+        put(3, 3);
+        put_code(0x30 + 'a', 8);
+        put_code(1, 7); /* length 3 */
+        put_code(distance, 5);
+        if (distance == 0) {
+            put_code(0, 7);
+            size_t end = (bit_count + 7) / 8;
+            uint32_t check = (uint32_t)adler32(1, (const uint8_t *)"aaaa", 4);
+            for (int i = 0; i < 4; i++) bit_bytes[end + (size_t)i] = (uint8_t)(check >> (24 - 8 * i));
+            expect(4);
+            bit_bytes[end] ^= 1;
+            expect(FT_INFLATE_BAD_CHECKSUM);
+        } else {
+            expect(distance < 30 ? FT_INFLATE_BAD_DISTANCE : FT_INFLATE_BAD_CODE);
+        }
+    }
+    for (unsigned symbols = 257; symbols <= 288; symbols++)
+        for (unsigned distances = 1; distances <= 32; distances++)
+            if (symbols > 286 || distances > 30) { /* too many */
+                begin_dynamic(symbols, distances, 0);
+                expect(FT_INFLATE_BAD_CODE);
+            }
+
+    /* In these, codes of the lengths are: 0 or 16 00 (the smaller other), 1 01, 2 10, 18 11. */
+    begin_dynamic(257, 1, 16);
+    put_code(2, 2); /* 1, 2, 16, 18 now: 16 is third; a repeat with nothing before it */
+    expect(FT_INFLATE_BAD_CODE);
+    begin_dynamic(257, 1, 0);
+    for (int i = 0; i < 2; i++) {
+        put_code(3, 2); /* 138 zeros twice: more than there are */
+        put(127, 7);
+    }
+    expect(FT_INFLATE_BAD_CODE);
+    begin_dynamic(257, 1, 0);
+    put_code(3, 2);
+    put(127, 7);
+    put_code(3, 2);
+    put(107, 7); /* 256 zeros in all */
+    put_code(0, 2); /* no end of block */
+    put_code(1, 2);
+    expect(FT_INFLATE_BAD_CODE);
+    for (unsigned bit = 0; bit < 2; bit++)
+        for (unsigned distance_length = 0; distance_length < 3; distance_length++) {
+            begin_dynamic(257, 1, 0);
+            put_code(3, 2);
+            put(127, 7);
+            put_code(3, 2);
+            put(107, 7);
+            put_code(1, 2); /* the end of the block has length 1 and is all there is */
+            put_code(distance_length, 2);
+            put(bit, 1);
+            size_t end = (bit_count + 7) / 8;
+            bit_bytes[end + 3] = 1;
+            if (distance_length == 2) expect(FT_INFLATE_BAD_CODE); /* one code of length 2 */
+            else expect(bit ? FT_INFLATE_BAD_CODE : 0);
+        }
+    begin_dynamic(257, 1, 3); /* a fourth code of length 2, then one too many */
+    bit_bytes[4] |= 0x80;
+    compare(bit_bytes, sizeof bit_bytes, 100);
+    CHECK(ft_inflate_zlib(bit_bytes, 0, ours, 1, NULL) == FT_INFLATE_TRUNCATED);
+    CHECK(ft_inflate_zlib(bit_bytes, 1, ours, 1, NULL) == FT_INFLATE_TRUNCATED);
+    bit_bytes[0] = 0x79;
+    CHECK(ft_inflate_zlib(bit_bytes, 200, ours, 1, NULL) == FT_INFLATE_BAD_HEADER);
+}
+
+int main(void) {
+    CHECK(ft_inflate_self_test());
+    test_each_error();
+    test_every_header();
+    test_random_streams();
+    printf("inflate: %lu checks\n", checks);
+    return 0;
+}
