@@ -8,16 +8,8 @@ from typing import Any
 import libcst as cst
 from libcst.metadata import BaseAssignment, ClassScope, GlobalScope, ImportAssignment
 
-from .names import (
-    Names,
-    aliases_of,
-    bound_name,
-    comments_in,
-    imported,
-    is_agora_import,
-    module_of,
-    within,
-)
+from .agora import is_agora_import
+from .names import Names, aliases_of, bound_name, comments_in, imported, module_of, within
 from .plan import Plan
 from .sites import Site
 
@@ -113,11 +105,12 @@ class Edits:
 
     @staticmethod
     def from_agora(node: cst.CSTNode, name: str) -> bool:
+        """Whether an import binds a 006 builder, a constant of it, or a package of them."""
         for alias in aliases_of(node):
             if bound_name(alias) == name:
-                if isinstance(node, cst.ImportFrom):
-                    return is_agora_import(module_of(node), alias.evaluated_name)
-                return is_agora_import(alias.evaluated_name)
+                module = module_of(node) + "." if isinstance(node, cst.ImportFrom) else ""
+                dotted = module + alias.evaluated_name
+                return is_agora_import(dotted)
         return False
 
     def _import_project(self) -> None:
@@ -133,15 +126,16 @@ class Edits:
                 ):
                     self.project = name
                     return
-        free = ("Project", "AgoraProject", "FastTokenProject")
-        self.project = next(name for name in free if name not in used)
+        free = ("Project", "AgoraProject")
+        self.project = next((name for name in free if name not in used), "FastTokenProject")
         needed = []
         for plan in self.calls.values():
             root: cst.CSTNode = plan.site.maker.func
             while isinstance(root, cst.Attribute):
                 root = root.value
-            assert isinstance(root, cst.Name)
-            needed += [b.node for b in names.bindings(root) if isinstance(b, ImportAssignment)]
+            if isinstance(root, cst.Name):
+                origins = names.bindings(root)
+                needed += [b.node for b in origins if isinstance(b, ImportAssignment)]
         blocks = set()
         for node in sorted(needed, key=names.start):
             if names.block(node) not in blocks:
@@ -154,11 +148,8 @@ class Edits:
             site = plan.site
             lost: list[object] = []
             for name, argument in site.arguments.items():
-                if (
-                    site.binding is not None
-                    or name in ("app_id", "app_certificate")
-                    or (name == "role" and plan.method == "rtm_token")
-                ):
+                moved = name in ("app_id", "app_certificate") or name not in plan.arguments
+                if moved or site.binding is not None:
                     lost += [argument.comma, argument.whitespace_after_arg]
                 elif name in plan.values:
                     lost.append(argument.value)
@@ -173,35 +164,20 @@ class Edits:
     def new_call(self, plan: Plan, call: cst.Call) -> cst.Call:
         """The 007 call; ``call`` is the old one, with whatever was rewritten inside it."""
         site = plan.site
-        if site.binding is not None:
-            given = {name: cst.Arg(a.value) for name, a in site.arguments.items()}
-            given["expire"] = cst.Arg(plan.values["expire"])
-            if plan.method == "rtm_token":
-                given["user_id"] = given.pop("channel_name")
-                del given["uid"]
-            else:
-                given["role"] = cst.Arg(plan.values["role"])
-            order = (
-                "app_id",
-                "app_certificate",
-                "channel_name",
-                "user_id",
-                "uid",
-                "role",
-                "expire",
-            )
-            given = {name: given[name] for name in order if name in given}
-            separator = tail = cst.Arg(cst.Name("x"))  # plain commas
+        if site.binding is not None:  # AccessToken(...): the arguments stood elsewhere
+            given = {name: cst.Arg(a.value) for name, a in plan.arguments.items()}
+            given |= {name: cst.Arg(value) for name, value in plan.values.items()}
+            tail: Any = cst.Arg(cst.Name("_"))
+            separator = tail
         else:
-            given = dict(zip(site.arguments, call.args, strict=True))
-            tail: Any = call.args[-1]
+            old = dict(zip(site.arguments, call.args, strict=True))
+            given = {name: old[name] for name in plan.arguments}
+            tail = call.args[-1]
             separator = next((a for a in call.args[:-1] if _newline(a.comma)), call.args[0])
         app = [
             cst.Arg(given.pop("app_id").value, comma=_COMMA),
             cst.Arg(given.pop("app_certificate").value),
         ]
-        if plan.method == "rtm_token":
-            given.pop("role", None)
         arguments = []
         for name, argument in given.items():
             keyword = None
@@ -219,7 +195,7 @@ class Edits:
             arguments.append(
                 cst.Arg(plan.allow_wildcard, keyword=cst.Name("allow_wildcard"), equal=_EQUAL)
             )
-        between = _without_comment(separator.comma) if _newline(separator.comma) else _COMMA
+        between: Any = _without_comment(separator.comma) if _newline(separator.comma) else _COMMA
         end = tail.comma
         for index, argument in enumerate(arguments[:-1]):
             if argument.comma is tail.comma or not isinstance(argument.comma, cst.Comma):
@@ -304,7 +280,7 @@ class Apply(cst.CSTTransformer):
         self.edits = edits
 
     def on_leave(self, original_node: Any, updated_node: Any) -> Any:
-        updated = super().on_leave(original_node, updated_node)
+        updated: Any = super().on_leave(original_node, updated_node)
         edits = self.edits
         if original_node in edits.in_place:
             return edits.in_place[original_node]
@@ -348,7 +324,8 @@ class Apply(cst.CSTTransformer):
 
     def _block(self, updated: Any) -> Any:
         """A block without its empty lines of statements; what stood above them moves down."""
-        body, pending = [], []
+        body: list[cst.BaseStatement] = []
+        pending: list[cst.EmptyLine] = []
         for statement in updated.body:
             if isinstance(statement, cst.SimpleStatementLine) and statement.body[0] is _REMOVED:
                 pending = _joined(pending, statement.leading_lines)

@@ -10,16 +10,7 @@ import libcst as cst
 from libcst.metadata import BaseAssignment, ClassScope, GlobalScope
 
 from ..rules import DAY
-from .names import (
-    Names,
-    number_of,
-    parenthesized,
-    positional,
-    shown,
-    source_of,
-    stripped,
-    within,
-)
+from .names import Names, number_of, parenthesized, positional, shown, source_of, stripped, within
 from .outcome import Left
 
 _UTC = (
@@ -28,6 +19,11 @@ _UTC = (
     "pytz.utc",
     "pytz.UTC",
     "django.utils.timezone.utc",
+)
+
+_STEADY = (
+    *(f"builtins.{name}" for name in ("int", "str", "float", "max", "min", "round", "abs", "len")),
+    "datetime.timedelta",
 )
 
 
@@ -79,7 +75,7 @@ class Expiry:
             if seconds > DAY:
                 return cst.Integer(str(DAY))
             return duration if isinstance(seconds, int) else cst.Integer(str(int(seconds)))
-        if whole or self._is_int(duration):
+        if self._is_int(duration) or (whole and not self._divides(duration)):
             return stripped(duration)
         return cst.Call(cst.Name("int"), [cst.Arg(stripped(duration))])
 
@@ -87,9 +83,9 @@ class Expiry:
         if isinstance(node, cst.Name):
             for binding in self.names.bindings(node):
                 at = getattr(binding, "node", None)
-                if isinstance(at, cst.Param) and at.annotation is not None:
-                    if source_of(at.annotation.annotation) == "int":
-                        continue
+                annotation = at.annotation if isinstance(at, cst.Param) else None
+                if annotation is not None and source_of(annotation.annotation) == "int":
+                    continue
                 value = self.names.value(binding)
                 if value is None or not self._is_int(value):
                     return False
@@ -100,6 +96,16 @@ class Expiry:
             return self._is_int(node.left) and self._is_int(node.right)
         is_int_call = isinstance(node, cst.Call) and self.names.dotted(node.func) == "builtins.int"
         return is_int_call or isinstance(node, cst.Integer)
+
+    def _divides(self, node: cst.CSTNode, depth: int = 4) -> bool:
+        """Whether a number is in sight that is not whole."""
+        for part in within(node):
+            if isinstance(part, (cst.Divide, cst.Float)):
+                return True
+            value = self.names.only_value(part) if isinstance(part, cst.Name) and depth else None
+            if value is not None and self._divides(value, depth - 1):
+                return True
+        return False
 
     def _epoch(self, node: cst.BaseExpression, call: cst.Call, inside: list[cst.CSTNode]) -> _Sum:
         """``node``, in Unix seconds, as the clock plus a duration. ``inside`` are the values of the
@@ -161,11 +167,11 @@ class Expiry:
             except Left as left:
                 failures.append((clock, left))
                 continue
+            if self._reads_clock(added):
+                break
             if total.duration is None and plus:
                 return _Sum(added, total.whole)
             if total.duration is not None:
-                if self._reads_clock(added):
-                    break
                 return _Sum(node.with_changes(left=total.duration, right=added), total.whole)
             raise Left("expiry", f"{shown(node)} has passed when the token is built")
         # Of two failures the telling one is that of the side that has to do with a clock.
@@ -256,11 +262,14 @@ class Expiry:
         units = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "weeks": 604800}
         if isinstance(node, cst.Call) and self.names.dotted(node.func) == "datetime.timedelta":
             known = [
-                (units.get(a.keyword.value) if a.keyword else None, number_of(a.value))
-                for a in node.args
+                unit * number
+                for argument in node.args
+                if argument.keyword
+                and (unit := units.get(argument.keyword.value))
+                and (number := number_of(argument.value)) is not None
             ]
-            if all(unit is not None and number is not None for unit, number in known):
-                return cst.Integer(str(sum(unit * number for unit, number in known)))  # type: ignore[operator]
+            if len(known) == len(node.args):
+                return cst.Integer(str(sum(known)))
         total = cst.Attribute(parenthesized(node), cst.Name("total_seconds"))
         return cst.Call(cst.Name("int"), [cst.Arg(cst.Call(total))])
 
@@ -288,7 +297,8 @@ class Expiry:
         if binding.scope is not names.scope(call) or isinstance(binding.scope, ClassScope):
             raise Left(
                 "expiry",
-                f"{text} is computed outside this function (line {line}), at another time than the token is built",
+                f"{text} is computed outside this function or comprehension (line {line}), "
+                "at another time than the token is built",
             )
         if names.start(value) > names.start(call):
             raise Left("expiry", f"{text} is assigned after this call (line {line})")
@@ -303,17 +313,12 @@ class Expiry:
             raise Left(
                 "expiry", f"{text} is computed once (line {line}), and this call is in a loop"
             )
-        for wait in names.waits:
-            at = (
-                names.start(wait)
-                if not isinstance(wait, cst.Asynchronous)
-                else names.start(names.parent(wait))
+        wait = names.waits_between(value, call)
+        if wait is not None:
+            raise Left(
+                "expiry",
+                f"the program may wait (line {wait}) after {text} was computed (line {line})",
             )
-            if names.end(value) < at < names.end(call):
-                raise Left(
-                    "expiry",
-                    f"the program may wait (line {at[0]}) after {text} was computed (line {line})",
-                )
         return value, binding
 
     def _check_only_expiry(
@@ -330,28 +335,28 @@ class Expiry:
         if isinstance(binding.scope, GlobalScope) and self.exported(name.value):
             raise Left("expiry", f"{shown(name)} is used in other files, too")
 
-    def check_movable(self, node: cst.CSTNode, start: cst.CSTNode, call: cst.Call) -> None:
+    def check_movable(
+        self, node: cst.CSTNode, start: cst.CSTNode, call: cst.Call, code: str = "expiry"
+    ) -> None:
         """Whether an expression of ``start`` means the same when it is evaluated at the call."""
         names = self.names
         for part in within(node):
             if not names.original(part):
                 continue  # made here, of parts that are looked at
+            moving = (cst.Await, cst.Yield, cst.NamedExpr, cst.Subscript, cst.Lambda)
             if isinstance(part, cst.Call):
-                if names.dotted(part.func) in (
-                    "builtins.int", "builtins.str", "builtins.float", "builtins.max",
-                    "builtins.min", "builtins.round", "datetime.timedelta",
-                ) or (isinstance(part.func, cst.Attribute) and part.func.attr.value == "total_seconds"):  # fmt: skip
-                    continue
+                method = part.func.attr.value if isinstance(part.func, cst.Attribute) else ""
+                steady = method == "total_seconds" or names.dotted(part.func) in _STEADY
             elif isinstance(part, cst.Attribute):
-                if part.attr.value not in names.stored_attributes:
-                    continue
-            elif not isinstance(
-                part, (cst.Await, cst.Yield, cst.NamedExpr, cst.Subscript, cst.Lambda)
-            ):
-                if not isinstance(part, cst.Name) or self._steady(part, start, call):
-                    continue
+                steady = part.attr.value not in names.stored_attributes
+            elif isinstance(part, cst.Name):
+                steady = self._steady(part, start, call)
+            else:
+                steady = not isinstance(part, moving)
+            if steady:
+                continue
             raise Left(
-                "expiry",
+                code,
                 f"{shown(part)} (line {names.line(part)}) may have another value at this call",
             )
 

@@ -12,21 +12,12 @@ from pathlib import Path
 
 import libcst as cst
 
+from .agora import CLASSES, CONSTANTS, PARAMETERS, agora_name, is_agora_import
 from .edit import Apply, Edits
-from .names import (
-    CLASSES,
-    Names,
-    PACKAGES,
-    agora_name,
-    imported,
-    is_agora_import,
-    module_of,
-    shown,
-    within,
-)
+from .names import Names, imported, module_of, shown, within
 from .outcome import LeftAlone, Migration, Note, Rewritten
-from .plan import PRIVILEGES, ROLE_CONSTANTS, Planner
-from .sites import PARAMETERS, find
+from .plan import Planner
+from .sites import find
 
 # A file without any of these can't call a 006 builder, and is not parsed.
 _MENTION = re.compile(
@@ -75,7 +66,7 @@ def _migrated(
     public = _all(source)
 
     def is_exported(name: str) -> bool:
-        return name in public or exported(name)
+        return names.opaque or path.name == "__init__.py" or name in public or exported(name)
 
     sites, failures = find(names)
     planner = Planner(names, is_exported)
@@ -132,45 +123,28 @@ def _remaining(names: Names, reported: list[cst.Call], edits: Edits) -> list[Lef
     out: list[LeftAlone] = []
     for node in names.nodes:
         if isinstance(node, cst.ImportFrom) and isinstance(node.names, cst.ImportStar):
-            if is_agora_import(module_of(node)):
+            module = module_of(node)
+            if is_agora_import(module) or agora_name(f"{module}.*"):
                 out.append(
                     LeftAlone(
                         names.line(node), "import", f"{shown(node)}: import the names instead"
                     )
                 )
-    constants = (*ROLE_CONSTANTS, *PRIVILEGES)
     for node, bound in edits.imports.items():
         for name, bindings in bound.items():
             if not edits.from_agora(node, name) or name in edits.dropped.get(node, ()):
                 continue
             uses = [access.node for binding in bindings for access in binding.references]
             alive = [use for use in uses if not edits.is_gone(use)]
-            unexplained = [use for use in alive if id(use) not in explained]
-            origin = imported(bindings[0], name) or ""
-            last = origin.rpartition(".")[2]
-            if last not in (*CLASSES, *constants, *PACKAGES) or (
-                last in constants and (reported or out)
-            ):
-                continue
-            if last == "AccessToken" and agora_name(origin) is None:
-                continue
-            for use in unexplained:
-                out.append(
-                    LeftAlone(
-                        names.line(use),
-                        "use",
-                        f"{shown(use)} is used here other than in a call that is known",
-                    )
-                )
+            constant = (imported(bindings[0], name) or "").rpartition(".")[2] in CONSTANTS
+            for use in alive:
+                if id(use) not in explained and not (constant and (reported or out)):
+                    reason = f"{shown(use)} is used here other than in a call of a known builder"
+                    out.append(LeftAlone(names.line(use), "use", reason))
             if not alive:
-                why = (
-                    "other files take it from here"
-                    if edits.calls
-                    else "it is not used in this file"
-                )
-                out.append(
-                    LeftAlone(names.line(node), "import", f"the import of {name} stays: {why}")
-                )
+                why = "other files may use it" if edits.calls else "nothing in this file uses it"
+                reason = f"the import of {name} stays: {why}"
+                out.append(LeftAlone(names.line(node), "import", reason))
     return out
 
 

@@ -19,10 +19,6 @@ from libcst.metadata import (
     ScopeProvider,
 )
 
-PACKAGES = ("agora_token_builder", "agoraiotools")
-MODULES = ("RtcTokenBuilder", "RtmTokenBuilder", "AccessToken", "SimpleTokenBuilder")
-CLASSES = MODULES  # each module is named after its class
-
 
 def shown(node: cst.CSTNode) -> str:
     text = " ".join(cst.Module([]).code_for_node(node).split())
@@ -147,6 +143,14 @@ class Names:
     def scope(self, node: cst.CSTNode) -> Scope | None:
         return self._scopes.get(node)
 
+    def waits_between(self, first: cst.CSTNode, last: cst.CSTNode) -> int | None:
+        """The line where the program may be held up after ``first``, before ``last`` ends."""
+        for wait in self.waits:
+            node = self.parent(wait) if isinstance(wait, cst.Asynchronous) else wait
+            if self.end(first) <= self.start(node) < self.end(last):
+                return self.line(node)
+        return None
+
     def parent(self, node: cst.CSTNode) -> cst.CSTNode:
         return self._parents[node]
 
@@ -176,6 +180,7 @@ class Names:
         return ("line " if len(lines) == 1 else "lines ") + ", ".join(map(str, lines))
 
     def traceable(self, name: str) -> bool:
+        """Whether all bindings and uses of a variable are known."""
         return not self.opaque and name not in self._untraceable
 
     def value(self, binding: BaseAssignment) -> cst.BaseExpression | None:
@@ -204,7 +209,7 @@ class Names:
         while isinstance(node, cst.Attribute):
             attributes.insert(0, node.attr.value)
             node = node.value
-        if not isinstance(node, cst.Name) or not self.traceable(node.value):
+        if not isinstance(node, cst.Name) or node.value in self._untraceable:
             return None
         roots = {imported(binding, node.value) for binding in self.bindings(node)}
         root = roots.pop() if len(roots) == 1 else None
@@ -265,10 +270,11 @@ class Names:
                         yield str(literal)
                     elif str(literal).strip().isdecimal():
                         yield int(literal)
-            elif name in ("get", "getenv", "pop") and len(node.args) > 1:
-                keyword = node.args[1].keyword
-                if keyword is None or keyword.value in ("default", "type"):
-                    yield from self.literals(node.args[1].value, depth - 1)
+            elif name in ("get", "getenv", "pop"):
+                for index, argument in enumerate(node.args):
+                    keyword = argument.keyword.value if argument.keyword else None
+                    if keyword == "default" or (keyword is None and index == 1):
+                        yield from self.literals(argument.value, depth - 1)
 
 
 def imported(binding: BaseAssignment, name: str) -> str | None:
@@ -306,16 +312,3 @@ def aliases_of(node: cst.Import | cst.ImportFrom | Any) -> Sequence[cst.ImportAl
 
 def bound_name(alias: cst.ImportAlias) -> str:
     return alias.evaluated_alias or alias.evaluated_name.split(".")[0]
-
-
-def agora_name(dotted: str | None) -> str | None:
-    """The last component of a dotted name that AgoraIO's packages, or hand copies of them, have."""
-    parts = [part for part in (dotted or "").split(".") if part]
-    if len(parts) >= 2 and parts[-2] in (*PACKAGES, *MODULES):
-        return parts[-1]
-    return None
-
-
-def is_agora_import(module: str, name: str = "") -> bool:
-    parts = [*module.split("."), *name.split(".")]
-    return any(part in (*PACKAGES, *MODULES) for part in parts)

@@ -57,7 +57,9 @@ class Migration:
 
 
 def _lines(content: bytes) -> list[str]:
-    return content.decode("utf-8", "replace").splitlines(keepends=True)
+    # Not splitlines(): a form feed, say, ends no line of a patch.
+    *lines, last = content.decode("utf-8", "replace").split("\n")
+    return [line + "\n" for line in lines] + ([last] if last else [])
 
 
 class Left(Exception):

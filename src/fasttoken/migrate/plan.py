@@ -10,33 +10,12 @@ import libcst as cst
 from libcst.metadata import Assignment, ClassScope, GlobalScope
 
 from ..rules import WILDCARD
+from .agora import PRIVILEGES, ROLE_CONSTANTS, ROLES, agora_name
 from .expiry import Expiry
-from .names import (
-    Names,
-    agora_name,
-    has_effects,
-    number_of,
-    shown,
-    text_of,
-    within,
-)
+from .names import Names, has_effects, number_of, shown, text_of, within
 from .outcome import Left, Note
 from .sites import Site, builds_token
 
-ROLES = {0: "publisher", 1: "publisher", 101: "publisher", 2: "subscriber"}
-ROLE_CONSTANTS = {
-    "Role_Attendee": 0,
-    "Role_Publisher": 1,
-    "Role_Subscriber": 2,
-    "Role_Admin": 101,
-}
-PRIVILEGES = {
-    "kJoinChannel": 1,
-    "kPublishAudioStream": 2,
-    "kPublishVideoStream": 3,
-    "kPublishDataStream": 4,
-    "kRtmLogin": 1000,
-}
 _CERTIFICATE = re.compile("[0-9a-fA-F]{32}").fullmatch
 
 
@@ -46,7 +25,8 @@ class Plan:
 
     site: Site
     method: str
-    values: dict[str, cst.BaseExpression]  # new values, by parameter
+    arguments: dict[str, cst.Arg]  # what the new call is given of the old one, by parameter
+    values: dict[str, cst.BaseExpression] = field(default_factory=dict)  # and new values
     allow_wildcard: cst.BaseExpression | None = None
     in_place: dict[cst.CSTNode, cst.BaseExpression] = field(default_factory=dict)
     gone: list[cst.CSTNode] = field(default_factory=list)  # what the new code lacks
@@ -84,13 +64,13 @@ class Planner:
         for part in within(site.call):
             if part is not site.call and isinstance(part, cst.Call) and builds_token(part):
                 raise Left("arguments", "another builder is called inside this call")
-        plan = Plan(site, "rtc_token", {})
+        plan = Plan(site, "rtc_token", dict(site.arguments))
         plan.gone.append(site.maker.func)
         if site.binding is not None:
             self._grant(plan)
         elif "user_id" in site.arguments:
             plan.method = "rtm_token"
-            role = site.arguments["role"].value
+            role = plan.arguments.pop("role").value
             if has_effects(role):
                 raise Left("role", f"{shown(role)} is called for its role, which RTM ignores")
             plan.gone.append(role)
@@ -155,9 +135,14 @@ class Planner:
         if not isinstance(node, cst.Name) or not self.names.traceable(node.value):
             raise unknown
         bindings = self.names.bindings(node)
-        values = [self.names.value(binding) for binding in bindings]
-        roles = [value and self._role_value(value) for value in values]
-        if not bindings or not all(roles) or isinstance(bindings[0].scope, ClassScope):
+        roles = []
+        for binding in bindings:
+            value = self.names.value(binding)
+            role = None if value is None else self._role_value(value)
+            if value is None or role is None or isinstance(binding.scope, ClassScope):
+                raise unknown
+            roles.append((value, *role))
+        if not roles:
             raise unknown
         uses = [access.node for binding in bindings for access in binding.references]
         other = [use for use in uses if id(use) not in self.role_slots]
@@ -168,17 +153,16 @@ class Planner:
             if isinstance(b, Assignment)
         )
         if not other and inside and not annotated:
-            for value, role in zip(values, roles, strict=True):
-                assert value is not None and role is not None
-                plan.in_place[value], gone = role
+            for value, new, gone in roles:
+                plan.in_place[value] = new
                 plan.gone += gone
             return
-        only = values[0]
-        if len(bindings) == 1 and only is not None and self._role_text(only):
-            plan.values["role"] = cst.SimpleString(f'"{self._role_text(only)[0]}"')  # type: ignore[index]
+        value, new, _ = roles[0]
+        if len(roles) == 1 and self._role_text(value):
+            plan.values["role"] = new
             plan.gone.append(node)
             return
-        leaves = [number_of(leaf) for role in roles if role for leaf in role[1]]
+        leaves = [number_of(leaf) for _, _, gone in roles for leaf in gone]
         if not all(number in (1, 2) for number in leaves):
             where = f" (line {self.names.line(other[0])})" if other else ""
             raise Left("role", f"{shown(node)} is used elsewhere, too{where}")
@@ -198,8 +182,8 @@ class Planner:
             keys.add(number)
         for statement in site.statements:
             plan.gone.append(statement)
-        for name, argument in site.arguments.items():
-            self.expiries.check_movable(argument.value, site.maker, site.call)
+        for argument in site.arguments.values():
+            self.expiries.check_movable(argument.value, site.maker, site.call, "privileges")
             plan.reused.append(argument.value)
         if keys == {1} or keys == {1, 2, 3, 4}:
             role = "subscriber" if keys == {1} else "publisher"
@@ -211,6 +195,8 @@ class Planner:
                     "privileges", "an RTM token has an empty uid, and this one may have another"
                 )
             plan.method = "rtm_token"
+            del plan.arguments["uid"]
+            plan.arguments["user_id"] = plan.arguments.pop("channel_name")
         else:
             raise Left(
                 "privileges",
@@ -244,23 +230,15 @@ class Planner:
         A channel that is only known at run time may not become a wildcard by the way: 006 had no
         wildcard channels, so "" and "*" were harmless there.
         """
-        site = plan.site
-        user = site.arguments.get("uid")
-        channel = site.arguments.get("channel_name", site.arguments.get("user_id"))
-        assert channel is not None
-        if plan.method == "rtm_token":
-            user = None
+        user = plan.arguments.get("uid")
+        channel = plan.arguments["channel_name" if user else "user_id"]
         fixed = self.names.constant(channel.value)
         users = set(self.names.literals(user.value)) if user else set()
         if fixed in ("", WILDCARD) or WILDCARD in users:
-            what = (
-                "any user"
-                if plan.method == "rtm_token" or fixed not in ("", WILDCARD)
-                else "any channel"
-            )
+            what = "any user" if user is None or fixed not in ("", WILDCARD) else "any channel"
             plan.notes.append(
                 Note(
-                    self.names.line(site.call),
+                    self.names.line(plan.site.call),
                     f"a wildcard: the 007 token is good for {what}, the 006 token was not",
                 )
             )
@@ -277,8 +255,8 @@ class Planner:
             else:
                 raise Left(
                     "wildcard",
-                    f"the uid may be any user's, and {shown(channel.value)} must not become any channel: "
-                    "assign it to a name first",
+                    f"the uid may be any user's, and {shown(channel.value)} must not become any "
+                    "channel: assign it to a name first",
                 )
 
     def _never_wildcard(self, node: cst.CSTNode) -> bool:

@@ -7,28 +7,9 @@ from dataclasses import dataclass, field
 import libcst as cst
 from libcst.metadata import Assignment, BaseAssignment, ClassScope
 
-from .names import (
-    Names,
-    agora_name,
-    positional,
-    shown,
-    source_of,
-)
+from .agora import PARAMETERS, agora_name
+from .names import Names, positional, shown, source_of
 from .outcome import Left
-
-_RTC = {"appId": "app_id", "appCertificate": "app_certificate", "channelName": "channel_name"}
-_LAST = {"role": "role", "privilegeExpiredTs": "expire"}
-PARAMETERS = {  # the parameters of each 006 builder, in order, by their names in fasttoken
-    "buildTokenWithUid": {**_RTC, "uid": "uid", **_LAST},
-    "buildTokenWithAccount": {**_RTC, "account": "uid", **_LAST},
-    "buildToken": {
-        "appId": "app_id", "appCertificate": "app_certificate", "userAccount": "user_id", **_LAST
-    },
-    "AccessToken": {
-        "appID": "app_id", "appCertificate": "app_certificate", "channelName": "channel_name",
-        "uid": "uid",
-    },
-}  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -149,7 +130,7 @@ def _access_token(names: Names, maker: cst.Call) -> Site:
         site.privileges.append(arguments[0])
         site.expiries.append(arguments[1])
         site.statements.append(statement)
-    if any(names.start(maker) < names.start(wait) < names.end(site.call) for wait in names.waits):
+    if names.waits_between(maker, site.call):
         raise Left("privileges", f"the program may wait while {shown(target)} is put together")
     if site.call is maker or not site.expiries:
         raise Left("privileges", f"{shown(target)} is not built in the block it was made in")
