@@ -9,7 +9,16 @@ import libcst as cst
 from libcst.metadata import BaseAssignment, ClassScope, GlobalScope, ImportAssignment
 
 from .agora import is_agora_import
-from .names import Names, aliases_of, bound_name, comments_in, imported, module_of, within
+from .names import (
+    Names,
+    aliases_of,
+    bound_name,
+    comments_in,
+    imported,
+    module_of,
+    source_of,
+    within,
+)
 from .plan import Plan
 from .sites import Site
 
@@ -212,15 +221,36 @@ class Edits:
             comma=end, whitespace_after_arg=tail.whitespace_after_arg
         )
         func = cst.Attribute(cst.Call(cst.Name(self.project), app), cst.Name(plan.method))
-        if site.binding is not None:
-            return call.with_changes(func=func, args=arguments)
-        return call.with_changes(func=func, args=self._aligned(site, func, arguments))
+        if site.binding is None:
+            arguments = self._aligned(site, func, arguments)
+        return self._wrapped(call.with_changes(func=func, args=arguments), site.call)
+
+    def _wrapped(self, call: cst.Call, old: cst.Call) -> cst.Call:
+        """One argument a line, if a call on one line is too long."""
+        start = self.names.range(old).start
+        on_first_line = start.line == self.names.line(self.names.statement(old))
+        code = source_of(call)
+        if "\n" in code or start.column + len(code) <= LINE_LENGTH or not on_first_line:
+            return call
+        inner, outer = (
+            cst.ParenthesizedWhitespace(indent=True, last_line=cst.SimpleWhitespace(text))
+            for text in (self.names.module.default_indent, "")
+        )
+        commas = [*(inner for _ in call.args[1:]), outer]
+        arguments = [
+            argument.with_changes(
+                comma=cst.Comma(whitespace_after=space),
+                whitespace_after_arg=cst.SimpleWhitespace(""),
+            )
+            for argument, space in zip(call.args, commas, strict=True)
+        ]
+        return call.with_changes(args=arguments, whitespace_before_args=inner)
 
     def _aligned(self, site: Site, func: cst.Attribute, args: list[cst.Arg]) -> list[cst.Arg]:
         """Continuation lines that stood below the opening parenthesis stand below the new one."""
         old, first = self.names.range(site.call.func), self.names.statement(site.call)
         indent = self.names.range(first).start.column
-        delta = len(cst.Module([]).code_for_node(func)) - (old.end.column - old.start.column)
+        delta = len(source_of(func)) - (old.end.column - old.start.column)
         if old.start.line != old.end.line or self.names.range(first).start.line != old.start.line:
             return args
         for index, argument in enumerate(args):
@@ -255,6 +285,7 @@ class Edits:
         return statements
 
 
+LINE_LENGTH = 100
 _COMMA = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
 _REMOVED = cst.Pass()  # LibCST drops a line without statements, and with it the comments above it
 _EQUAL = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))

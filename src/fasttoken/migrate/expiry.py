@@ -45,7 +45,7 @@ class _Moment(NamedTuple):
 
 
 class Expiry:
-    """The durations of a file's expiries. ``slots`` are the ids of the expressions that are passed
+    """The durations of a file's expiries. ``slots`` are the ids of all nodes that are passed
     to builders as expiries: a name that stands there only need not stay a timestamp."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Expiry:
                 raise Left("expiry", f"{shown(node)} has passed when the token is built")
             if seconds > DAY:
                 return cst.Integer(str(DAY))
-            return duration if isinstance(seconds, int) else cst.Integer(str(int(seconds)))
+            return stripped(duration) if isinstance(seconds, int) else cst.Integer(str(int(seconds)))
         if self._is_int(duration) or (whole and not self._divides(duration)):
             return stripped(duration)
         return cst.Call(cst.Name("int"), [cst.Arg(stripped(duration))])
@@ -94,8 +94,9 @@ class Expiry:
             if not isinstance(node.operator, (cst.Add, cst.Subtract, cst.Multiply)):
                 return False
             return self._is_int(node.left) and self._is_int(node.right)
-        is_int_call = isinstance(node, cst.Call) and self.names.dotted(node.func) == "builtins.int"
-        return is_int_call or isinstance(node, cst.Integer)
+        if isinstance(node, cst.Call):  # of those made here all are int(...)
+            return self.names.dotted(node.func) == "builtins.int" or not self.names.original(node)
+        return isinstance(node, cst.Integer)
 
     def _divides(self, node: cst.CSTNode, depth: int = 4) -> bool:
         """Whether a number is in sight that is not whole."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -39,22 +41,29 @@ def migrate_source(
     if not _MENTION.search(source):
         return Migration(place, source, source)
     try:
-        module = cst.parse_module(source)
-        names = Names(module)
-        return _migrated(names, place, source, exported)
+        # Python's own parser first: it bounds the nesting, beyond which LibCST's would crash.
+        tree = _parsed(source)
+        return _migrated(Names(cst.parse_module(source)), tree, place, source, exported)
+    except SyntaxError as error:
+        left = LeftAlone(error.lineno or 1, "syntax", f"can't be parsed: {error.msg}")
     except cst.ParserSyntaxError as error:
-        left = LeftAlone(
-            error.raw_line, "syntax", f"can't be parsed: {error.message.splitlines()[0]}"
-        )
-    except (UnicodeError, LookupError, SyntaxError, ValueError) as error:
+        message = error.message.splitlines()[0]
+        left = LeftAlone(error.raw_line, "syntax", f"can't be parsed: {message}")
+    except (ValueError, LookupError) as error:
         left = LeftAlone(1, "syntax", f"can't be read: {error}")
-    except RecursionError:
+    except (RecursionError, MemoryError):
         left = LeftAlone(1, "syntax", "can't be parsed: it is nested too deeply")
     return Migration(place, source, source, left_alone=(left,))
 
 
+def _parsed(source: bytes) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an invalid escape sequence, say
+        return ast.parse(source)
+
+
 def _migrated(
-    names: Names, path: Path, source: bytes, exported: Callable[[str], bool]
+    names: Names, tree: ast.Module, path: Path, source: bytes, exported: Callable[[str], bool]
 ) -> Migration:
     copied = _copied_builder(names.module)
     if copied:
@@ -63,7 +72,7 @@ def _migrated(
             f"a copy of AgoraIO's {copied.name.value}: delete it when nothing imports it any more",
         )
         return Migration(path, source, source, notes=(note,))
-    public = _all(source)
+    public = _all(tree)
 
     def is_exported(name: str) -> bool:
         return names.opaque or path.name == "__init__.py" or name in public or exported(name)
@@ -101,12 +110,8 @@ def _copied_builder(module: cst.Module) -> cst.ClassDef | None:
     return None
 
 
-def _all(source: bytes) -> set[str]:
-    """The names in ``__all__``; LibCST reads more encodings, so what ast can't read has none."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return set()
+def _all(tree: ast.Module) -> set[str]:
+    """The names in ``__all__``."""
     return {
         text.value
         for node in tree.body
@@ -184,23 +189,27 @@ class Neighbours:
         """Whether another file mentions ``name`` as something of the module at ``path``."""
         path = path.resolve()
         if self._sources is None:
-            self._sources = {file: file.read_bytes() for file in python_files(self._root)}
+            self._sources = {}
+            for file in python_files(self._root):
+                with contextlib.suppress(OSError):
+                    self._sources[file] = file.read_bytes()
         stem = path.parent.name if path.stem == "__init__" else path.stem
         both = [re.compile(rb"\b%s\b" % word.encode()) for word in (stem, name)]
         star = re.compile(rb"\bimport\s+\*")
         for file, source in self._sources.items():
             if file == path or not both[0].search(source):
                 continue
-            if (both[1].search(source) or star.search(source)) and self._mentions(file, stem, name):
+            if (both[1].search(source) or star.search(source)) and self._mentions(
+                file, source, stem, name
+            ):
                 return True
         return False
 
-    def _mentions(self, file: Path, stem: str, name: str) -> bool:
+    def _mentions(self, file: Path, source: bytes, stem: str, name: str) -> bool:
         if file not in self._trees:
-            assert self._sources is not None
             try:
-                self._trees[file] = ast.parse(self._sources[file])
-            except (SyntaxError, ValueError, RecursionError):
+                self._trees[file] = _parsed(source)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
                 self._trees[file] = None
         tree = self._trees[file]
         if tree is None:

@@ -47,7 +47,7 @@ class Planner:
         when one falls out the others are looked at anew."""
         while True:
             self.role_slots = {id(site.role) for site in sites if site.role is not None}
-            expiry_slots = {id(expiry) for site in sites for expiry in site.expiries}
+            expiry_slots = {id(p) for site in sites for e in site.expiries for p in within(e)}
             self.expiries = Expiry(self.names, expiry_slots, self.exported)
             plans, kept = [], []
             for site in sites:
