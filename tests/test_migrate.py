@@ -147,12 +147,16 @@ def call(expiry="int(time.time()) + 3600", role="1", uid="7", channel='"lobby"')
 
 
 def called(expire="3600", role='"publisher"', uid="7", channel='"lobby"', more=""):
-    return f"{NEW_HEAD}t = Project(A, C).rtc_token({channel}, {uid}, {role}, expire={expire}{more})\n"
+    return (
+        f"{NEW_HEAD}t = Project(A, C).rtc_token({channel}, {uid}, {role}, expire={expire}{more})\n"
+    )
 
 
 def imported(line, callee):
     """A call with another import."""
-    before = f"import time\n{line}\nt = {callee}.buildTokenWithUid(A, C, 'x', 7, 1, time.time() + 60)\n"
+    before = (
+        f"import time\n{line}\nt = {callee}.buildTokenWithUid(A, C, 'x', 7, 1, time.time() + 60)\n"
+    )
     return before, f"{NEW_HEAD}t = Project(A, C).rtc_token('x', 7, \"publisher\", expire=60)\n"
 
 
@@ -179,7 +183,10 @@ CASES = [
     *(
         case(f"role {role}", call(role=role), called(role=f'"{name}"'))
         for role, name in [
-            ("0", "publisher"), ("1", "publisher"), ("101", "publisher"), ("2", "subscriber"),
+            ("0", "publisher"),
+            ("1", "publisher"),
+            ("101", "publisher"),
+            ("2", "subscriber"),
         ]  # fmt: skip
     ),
     case(
@@ -204,7 +211,9 @@ CASES = [
     case("alias", *imported("from agora_token_builder import RtcTokenBuilder as R", "R")),
     case(
         "module path",
-        *imported("from agora_token_builder.RtcTokenBuilder import RtcTokenBuilder", "RtcTokenBuilder"),
+        *imported(
+            "from agora_token_builder.RtcTokenBuilder import RtcTokenBuilder", "RtcTokenBuilder"
+        ),
     ),
     case(
         "dotted",
@@ -216,8 +225,13 @@ CASES = [
     case("agoraiotools", *imported("from agoraiotools import RtcTokenBuilder", "RtcTokenBuilder")),
     case("copy", *imported("from src.RtcTokenBuilder import RtcTokenBuilder", "RtcTokenBuilder")),
     case("copy, bare", *imported("from RtcTokenBuilder import RtcTokenBuilder", "RtcTokenBuilder")),
-    case("copy, its module", *imported("from src import RtcTokenBuilder", "RtcTokenBuilder.RtcTokenBuilder")),
-    case("copy, relative", *imported("from ..src.RtcTokenBuilder import RtcTokenBuilder as B", "B")),
+    case(
+        "copy, its module",
+        *imported("from src import RtcTokenBuilder", "RtcTokenBuilder.RtcTokenBuilder"),
+    ),
+    case(
+        "copy, relative", *imported("from ..src.RtcTokenBuilder import RtcTokenBuilder as B", "B")
+    ),
     case("copy, sibling", *imported("from . import RtcTokenBuilder as m", "m.RtcTokenBuilder")),
     case(
         "constants",
@@ -269,7 +283,10 @@ CASES = [
     case(
         "duration kept",
         *expiring(
-            "ttl = ttl or 60\nend = int(time.time()) + ttl\n", "end", "ttl", kept="ttl = ttl or 60\n"
+            "ttl = ttl or 60\nend = int(time.time()) + ttl\n",
+            "end",
+            "ttl",
+            kept="ttl = ttl or 60\n",
         ),
     ),
     case(
@@ -278,7 +295,10 @@ CASES = [
         f"import time\n{NEW_HEAD}now = int(time.time())\nprint(now)\n"
         "t = Project(A, C).rtc_token('x', 7, \"publisher\", expire=9)\n",
     ),
-    case("gmtime", *expiring("", "calendar.timegm(time.gmtime()) + 60", "60", "", "import calendar, time\n")),
+    case(
+        "gmtime",
+        *expiring("", "calendar.timegm(time.gmtime()) + 60", "60", "", "import calendar, time\n"),
+    ),
     case(
         "datetime",
         *expiring("", "int(datetime.datetime.now().timestamp()) + 60", "60", "", DATETIME),
@@ -671,7 +691,10 @@ def test_a_shared_expiry_stays_when_one_call_does():
 
 
 def test_a_hand_copy_of_the_library_is_noted_and_not_touched():
-    copy = HEAD + "class RtcTokenBuilder:\n    def buildTokenWithUid(a):\n        return AccessToken(a)\n"
+    copy = (
+        HEAD
+        + "class RtcTokenBuilder:\n    def buildTokenWithUid(a):\n        return AccessToken(a)\n"
+    )
     migration = migrate_source(copy.encode())
     assert (migration.changed, migration.left_alone) == (False, ())
     assert migration.notes == (
@@ -775,7 +798,9 @@ def calls(draw):
     named = draw(st.permutations(KEYS[first:]))
     arguments = [values[key] for key in KEYS[:first]] + [f"{key}={values[key]}" for key in named]
     comma = draw(st.sampled_from([", ", ",\n        ", ",  # why\n        "]))
-    start, end = draw(st.sampled_from([("", ""), ("\n        ", "\n    "), ("\n        ", ",\n    ")]))
+    start, end = draw(
+        st.sampled_from([("", ""), ("\n        ", "\n    "), ("\n        ", ",\n    ")])
+    )
     text = f"out.append(B.buildTokenWithUid({start}{comma.join(arguments)}{end}))\n"
     lines = draw(st.permutations([role_lines, expiry_lines]))
     return "".join(lines) + text
@@ -815,7 +840,9 @@ blocks = st.recursive(
     st.lists(simple | built, min_size=1, max_size=4).map("\n".join),
     lambda inner: st.builds(
         lambda head, body, rest: f"{head}:\n{indent(body, '    ')}\n{rest}",
-        st.sampled_from(["if ttl > 50", "for _ in range(2)", "with open('/dev/null')", "for ttl in (5, 60)"]),
+        st.sampled_from(
+            ["if ttl > 50", "for _ in range(2)", "with open('/dev/null')", "for ttl in (5, 60)"]
+        ),
         inner,
         inner,
     ),
@@ -910,7 +937,9 @@ def test_exported_names_stay():
 
 def test_init_files_keep_their_imports():
     migration = migrate_source(call().encode(), "pkg/__init__.py")
-    assert "import time\nfrom agora_token_builder import RtcTokenBuilder\n" in migration.after.decode()
+    assert (
+        "import time\nfrom agora_token_builder import RtcTokenBuilder\n" in migration.after.decode()
+    )
 
 
 def test_files_that_are_not_the_projects_are_skipped(project):

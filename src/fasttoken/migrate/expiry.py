@@ -74,7 +74,9 @@ class Expiry:
                 raise Left("expiry", f"{shown(node)} has passed when the token is built")
             if seconds > DAY:
                 return cst.Integer(str(DAY))
-            return stripped(duration) if isinstance(seconds, int) else cst.Integer(str(int(seconds)))
+            return (
+                stripped(duration) if isinstance(seconds, int) else cst.Integer(str(int(seconds)))
+            )
         if self._is_int(duration) or (whole and not self._divides(duration)):
             return stripped(duration)
         return cst.Call(cst.Name("int"), [cst.Arg(stripped(duration))])
