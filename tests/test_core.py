@@ -234,5 +234,5 @@ def test_public_names():
     for name in fasttoken.__all__:
         assert getattr(fasttoken, name) is not None
     namespace = {}
-    exec("from fasttoken import *", namespace)  # noqa: S102
+    exec("from fasttoken import *", namespace)
     assert set(fasttoken.__all__) <= set(namespace)

@@ -62,9 +62,9 @@ def installed():
     if manifest.exists() and json.loads(manifest.read_text())["version"] == VERSION:
         return ""
     PLACE.mkdir(parents=True, exist_ok=True)
+    command = ["npm", "install", "--prefix", PLACE, "--no-audit", "--no-fund", "--ignore-scripts"]
     made = subprocess.run(
-        ["npm", "install", "--prefix", PLACE, "--no-audit", "--no-fund", "--ignore-scripts"]
-        + [f"agora-token@{VERSION}"],
+        [*command, f"agora-token@{VERSION}"],
         capture_output=True,
         text=True,
         timeout=300,

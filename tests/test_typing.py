@@ -24,9 +24,9 @@ def mypy(tmp_path_factory):
     config.write_text(f"[mypy]\nmypy_path = {'' if INSTALLED else PACKAGE.parent}\n")
 
     def check(path):
+        options = ["--strict", "--config-file", config, "--cache-dir", place / "cache"]
         made = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--config-file", config]
-            + ["--cache-dir", place / "cache", "--no-error-summary", path],
+            [sys.executable, "-m", "mypy", *options, "--no-error-summary", path],
             capture_output=True,
             text=True,
             cwd=place,
@@ -50,9 +50,9 @@ def pyright(tmp_path_factory):
     def check(path):
         (place / path.name).write_text(path.read_text())
         (place / "pyrightconfig.json").write_text(json.dumps({**config, "include": [path.name]}))
+        options = ["--pythonpath", sys.executable, "--project", place, "--outputjson"]
         made = subprocess.run(
-            [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
-            + ["--project", place],
+            [sys.executable, "-m", "pyright", *options],
             capture_output=True,
             text=True,
             cwd=place,

@@ -35,4 +35,6 @@ def rtc_token():
 @app.get("/rtm")
 def rtm_token():
     user = request.args["user"]
-    return jsonify(token=Project(APP_ID, APP_CERTIFICATE).rtm_token(user, expire=600))
+    return jsonify(
+        token=Project(APP_ID, APP_CERTIFICATE).rtm_token(user, expire=600)
+    )
