@@ -43,8 +43,7 @@ static void compare_bound(const uint8_t *in, size_t n, unsigned fixed_bits)
     symbol_counts counts;
     small_counts few;
     dynamic_code dynamic;
-    if (work.literal_count + work.match_count + 1 > BOUND_MAX_SYMBOLS) return;
-    count_few_symbols(n, &work, &few);
+    if (!count_few_symbols(n, &work, &few)) return;
     unsigned bound = dynamic_bits_below(&few, &work);
     if (bound == 0) return;
     count_symbols(n, &work, &counts);

@@ -5,12 +5,12 @@
 typedef struct {
     uint8_t literal[320]; /* 286 symbols, the rest 0 */
     uint8_t distance[32];
-    unsigned symbols;    /* sum of literal[], at most 255 */
     unsigned extra_bits; /* of all lengths and distances */
 } small_counts;
 
 enum {
-    BOUND_MAX_SYMBOLS = 255, /* below Fibonacci's 377: no code is longer than 11 bits */
+    BOUND_MAX_SYMBOLS = 1000, /* below Fibonacci's 2,584: zlib's limit of 15 bits cannot act */
+    BOUND_MAX_USED = 200, /* symbols in use: numbers of them fit in bytes */
     BOUND_MAX_FREQUENCY = 63,
     BOUND_MAX_LENGTH = 12,
     BOUND_MAX_CLASSES = 128
@@ -355,7 +355,8 @@ static inline unsigned sum_bytes(bytes16 x)
     return (unsigned)(sum * 0x0001000100010001u >> 48);
 }
 
-/* How many symbols have each frequency, ascending; 0 kinds if one is too high. */
+/* How many symbols have each frequency, ascending; 0 kinds if one is too high or there are too
+ * many. */
 static unsigned count_frequencies(const uint8_t *literal, uint8_t *frequencies, uint8_t *leaves)
 {
     bytes16 count[FEW + 1] = {{0}};
@@ -376,11 +377,15 @@ static unsigned count_frequencies(const uint8_t *literal, uint8_t *frequencies, 
                 if (high > BOUND_MAX_FREQUENCY) return 0;
             }
     }
+    unsigned used = high;
     for (unsigned few = 1; few <= FEW; few++) {
+        unsigned symbols = sum_bytes(count[few]);
+        used += symbols;
         frequencies[kinds] = (uint8_t)few;
-        leaves[kinds] = (uint8_t)sum_bytes(count[few]);
-        kinds += leaves[kinds] != 0;
+        leaves[kinds] = (uint8_t)symbols;
+        kinds += symbols != 0;
     }
+    if (used > BOUND_MAX_USED) return 0;
     for (unsigned k = 0; k < high; k++) {
         if (many[k] > BOUND_MAX_FREQUENCY) return 0;
         uint64_t bit = (uint64_t)1 << many[k];
