@@ -1,5 +1,5 @@
 /* A lower bound on the size of the dynamic block, without its trees: proof in docs/deflate.md,
- * whose names and section numbers this file follows.  Included by deflate.c only. */
+ * whose section numbers this file gives.  Included by deflate.c only. */
 
 /* What the bound is computed from: like symbol_counts, but bytes. */
 typedef struct {
@@ -16,7 +16,7 @@ enum {
     BOUND_MAX_CLASSES = 128
 };
 
-/* ------------------------------------------------------------------ logarithms, section 6 */
+/* ------------------------------------------------------------------ logarithms, section 9 */
 
 /* log2(n) in units of 2^-24: at most 2 units below the true value, never above. */
 static uint32_t log2_below(uint32_t n)
@@ -281,7 +281,7 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
     return 1;
 }
 
-/* ------------------------------------------------------------------ distance tree, section 5 */
+/* ------------------------------------------------------------------ distance tree, section 6 */
 
 /* Cost and lengths of up to 6 codes: the tree is unique.  From 7 on the cost only. */
 static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uint8_t *at_depth)
@@ -328,7 +328,7 @@ static inline uint64_t forced_distances(uint64_t used)
     return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
 }
 
-/* ------------------------------------------------------------------ the bound */
+/* ------------------------------------------------------------------ the header, sections 7 and 8 */
 
 /* Places for the symbols that could be replaced by code 16. */
 enum { MAX_PLACES = 96 };
