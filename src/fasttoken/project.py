@@ -658,17 +658,77 @@ class Project:
         return self._batch([_checked_services(services)], None, expire, output, errors, **options)
 
     @overload
-    def rtc_tokens(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Column = ..., expire: int | Column = ..., *, output: Literal["list"] = ..., errors: Literal["raise"] = ..., **options: Unpack[RtcBatchOptions]) -> list[str]: ...
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> list[str]: ...
     @overload
-    def rtc_tokens(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Column = ..., expire: int | Column = ..., *, output: Literal["arrow"], errors: Literal["raise"] = ..., **options: Unpack[RtcBatchOptions]) -> Tokens: ...
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> Tokens: ...
     @overload
-    def rtc_tokens(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Column = ..., expire: int | Column = ..., *, output: Literal["numpy"], errors: Literal["raise"] = ..., **options: Unpack[RtcBatchOptions]) -> npt.NDArray[np.bytes_]: ...
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> npt.NDArray[np.bytes_]: ...
     @overload
-    def rtc_tokens(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Column = ..., expire: int | Column = ..., *, output: Literal["list"] = ..., errors: Literal["null"], **options: Unpack[RtcBatchOptions]) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
     @overload
-    def rtc_tokens(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Column = ..., expire: int | Column = ..., *, output: Literal["arrow"], errors: Literal["null"], **options: Unpack[RtcBatchOptions]) -> tuple[Tokens, tuple[BadRow, ...]]: ...
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
     @overload
-    def rtc_tokens(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Column = ..., expire: int | Column = ..., *, output: Literal["numpy"], errors: Literal["null"], **options: Unpack[RtcBatchOptions]) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
 
     def rtc_tokens(
         self,
@@ -713,17 +773,77 @@ class Project:
         )
 
     @overload
-    def rtc_tokens_006(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Literal[0, 101] | Column = ..., expire: int | Column = ..., *, output: Literal["list"] = ..., errors: Literal["raise"] = ..., **options: Unpack[BatchOptions]) -> list[str]: ...
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> list[str]: ...
     @overload
-    def rtc_tokens_006(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Literal[0, 101] | Column = ..., expire: int | Column = ..., *, output: Literal["arrow"], errors: Literal["raise"] = ..., **options: Unpack[BatchOptions]) -> Tokens: ...
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> Tokens: ...
     @overload
-    def rtc_tokens_006(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Literal[0, 101] | Column = ..., expire: int | Column = ..., *, output: Literal["numpy"], errors: Literal["raise"] = ..., **options: Unpack[BatchOptions]) -> npt.NDArray[np.bytes_]: ...
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> npt.NDArray[np.bytes_]: ...
     @overload
-    def rtc_tokens_006(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Literal[0, 101] | Column = ..., expire: int | Column = ..., *, output: Literal["list"] = ..., errors: Literal["null"], **options: Unpack[BatchOptions]) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
     @overload
-    def rtc_tokens_006(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Literal[0, 101] | Column = ..., expire: int | Column = ..., *, output: Literal["arrow"], errors: Literal["null"], **options: Unpack[BatchOptions]) -> tuple[Tokens, tuple[BadRow, ...]]: ...
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
     @overload
-    def rtc_tokens_006(self, channel_names: str | Column, uids: int | str | Column, roles: AnyRole | Literal[0, 101] | Column = ..., expire: int | Column = ..., *, output: Literal["numpy"], errors: Literal["null"], **options: Unpack[BatchOptions]) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
 
     def rtc_tokens_006(
         self,
