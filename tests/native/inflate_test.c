@@ -139,8 +139,9 @@ static void expect(ptrdiff_t result) {
     CHECK(compare(bit_bytes, sizeof bit_bytes, 100) == result);
 }
 
-/* A block with its own codes, as far as the lengths: only 1, 2, 18 and `other` have one. */
-static void begin_dynamic(unsigned symbols, unsigned distances, unsigned other) {
+/* A block with its own codes, up to the first symbol's length. The lengths in use, each with a
+ * code of `bits` bits, ascending: given by the bits of `used`. */
+static void begin_dynamic(unsigned symbols, unsigned distances, uint32_t used, unsigned bits) {
     static const uint8_t order[19] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
                                       11, 4,  12, 3, 13, 2, 14, 1, 15};
     begin();
@@ -148,8 +149,13 @@ static void begin_dynamic(unsigned symbols, unsigned distances, unsigned other) 
     put(symbols - 257, 5);
     put(distances - 1, 5);
     put(15, 4);
-    for (int i = 0; i < 19; i++)
-        put(order[i] == 1 || order[i] == 2 || order[i] == 18 || order[i] == other ? 2 : 0, 3);
+    for (int i = 0; i < 19; i++) put(used >> order[i] & 1 ? bits : 0, 3);
+}
+#define USED (1 << 0 | 1 << 1 | 1 << 2 | 1 << 18) /* codes 00, 01, 10, 11 */
+
+static void put_zeros(unsigned n) { /* 11 to 138 */
+    put_code(3, 2);
+    put(n - 11, 7);
 }
 
 static void test_each_error(void) {
@@ -178,7 +184,7 @@ static void test_each_error(void) {
             put_code(0, 7);
             size_t end = (bit_count + 7) / 8;
             uint32_t check = (uint32_t)adler32(1, (const uint8_t *)"aaaa", 4);
-            for (int i = 0; i < 4; i++) bit_bytes[end + (size_t)i] = (uint8_t)(check >> (24 - 8 * i));
+            for (size_t i = 0; i < 4; i++) bit_bytes[end + i] = (uint8_t)(check >> (24 - 8 * i));
             expect(4);
             bit_bytes[end] ^= 1;
             expect(FT_INFLATE_BAD_CHECKSUM);
@@ -189,46 +195,63 @@ static void test_each_error(void) {
     for (unsigned symbols = 257; symbols <= 288; symbols++)
         for (unsigned distances = 1; distances <= 32; distances++)
             if (symbols > 286 || distances > 30) { /* too many */
-                begin_dynamic(symbols, distances, 0);
+                begin_dynamic(symbols, distances, USED, 2);
                 expect(FT_INFLATE_BAD_CODE);
             }
-
-    /* In these, codes of the lengths are: 0 or 16 00 (the smaller other), 1 01, 2 10, 18 11. */
-    begin_dynamic(257, 1, 16);
-    put_code(2, 2); /* 1, 2, 16, 18 now: 16 is third; a repeat with nothing before it */
+    begin_dynamic(257, 1, USED | 1 << 3, 2); /* five codes of two bits */
     expect(FT_INFLATE_BAD_CODE);
-    begin_dynamic(257, 1, 0);
-    for (int i = 0; i < 2; i++) {
-        put_code(3, 2); /* 138 zeros twice: more than there are */
-        put(127, 7);
-    }
+    begin_dynamic(257, 1, USED & ~(1 << 2), 2); /* three */
     expect(FT_INFLATE_BAD_CODE);
-    begin_dynamic(257, 1, 0);
-    put_code(3, 2);
-    put(127, 7);
-    put_code(3, 2);
-    put(107, 7); /* 256 zeros in all */
-    put_code(0, 2); /* no end of block */
+    begin_dynamic(257, 1, 1 << 1, 1); /* one of one bit: not even that will do here */
+    expect(FT_INFLATE_BAD_CODE);
+    begin_dynamic(257, 1, 0, 0);
+    expect(FT_INFLATE_BAD_CODE);
+    begin_dynamic(257, 1, 1 << 1 | 1 << 2 | 1 << 16 | 1 << 18, 2);
+    put_code(2, 2); /* 16: repeats the length before the first */
+    expect(FT_INFLATE_BAD_CODE);
+    begin_dynamic(257, 1, USED, 2);
+    put_zeros(138);
+    put_zeros(121); /* one more than there are symbols and distances */
+    expect(FT_INFLATE_BAD_CODE);
+    begin_dynamic(257, 1, USED, 2);
+    put_code(2, 2);
+    put_code(2, 2);
+    put_code(2, 2);
+    put_code(2, 2); /* a complete code without the end of the block */
+    put_zeros(138);
+    put_zeros(115);
     put_code(1, 2);
     expect(FT_INFLATE_BAD_CODE);
     for (unsigned bit = 0; bit < 2; bit++)
         for (unsigned distance_length = 0; distance_length < 3; distance_length++) {
-            begin_dynamic(257, 1, 0);
-            put_code(3, 2);
-            put(127, 7);
-            put_code(3, 2);
-            put(107, 7);
+            begin_dynamic(257, 1, USED, 2);
+            put_zeros(138);
+            put_zeros(118);
             put_code(1, 2); /* the end of the block has length 1 and is all there is */
             put_code(distance_length, 2);
             put(bit, 1);
-            size_t end = (bit_count + 7) / 8;
-            bit_bytes[end + 3] = 1;
-            if (distance_length == 2) expect(FT_INFLATE_BAD_CODE); /* one code of length 2 */
+            bit_bytes[(bit_count + 7) / 8 + 3] = 1; /* Adler-32 of nothing */
+            if (distance_length == 2) expect(FT_INFLATE_BAD_CODE); /* alone: not complete */
             else expect(bit ? FT_INFLATE_BAD_CODE : 0);
         }
-    begin_dynamic(257, 1, 3); /* a fourth code of length 2, then one too many */
-    bit_bytes[4] |= 0x80;
-    compare(bit_bytes, sizeof bit_bytes, 100);
+    for (unsigned distance_length = 0; distance_length < 2; distance_length++)
+        for (unsigned bit = 0; bit < 2; bit++) {
+            begin_dynamic(258, 1, 1 << 0 | 1 << 1 | 1 << 2 | 1 << 18, 2);
+            put_code(1, 2); /* literal 0: code 0 */
+            put_zeros(138);
+            put_zeros(117);
+            put_code(2, 2); /* end: 10 */
+            put_code(2, 2); /* length 3: 11 */
+            put_code(distance_length, 2);
+            put(0, 1);
+            put_code(3, 2);
+            put(bit, 1); /* distance 1, if it has a code at all, is 0 */
+            put_code(2, 2);
+            size_t end = (bit_count + 7) / 8;
+            bit_bytes[end + 1] = 4;
+            bit_bytes[end + 3] = 1;
+            expect(distance_length == 0 || bit ? FT_INFLATE_BAD_CODE : 4);
+        }
     CHECK(ft_inflate_zlib(bit_bytes, 0, ours, 1, NULL) == FT_INFLATE_TRUNCATED);
     CHECK(ft_inflate_zlib(bit_bytes, 1, ours, 1, NULL) == FT_INFLATE_TRUNCATED);
     bit_bytes[0] = 0x79;

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
+# cython: language_level=3, boundscheck=True, wraparound=False
 """The native core: the names of ``fasttoken._pure``, in its order, on top of the C kernels.
 
 What a function does is written there; docstrings are copied. The kernels and the choice of a CPU
@@ -16,6 +16,7 @@ from .._pure import __all__ as __all__
 from ..errors import CoreError, MalformedToken
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.number cimport PyNumber_Index
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DATA
 from libc.stddef cimport ptrdiff_t, size_t
@@ -54,7 +55,7 @@ cdef _select_cpu():
     choice = os.environ.get("FASTTOKEN_CPU", "auto")
     if choice != "auto" and choice not in good:
         raise CoreError(f"FASTTOKEN_CPU must be one of auto, {', '.join(good)} on this machine")
-    chosen = good[-1] if choice == "auto" else choice
+    chosen = good[len(good) - 1] if choice == "auto" else choice
     if not ft_cpu_select(chosen.encode()):
         raise CoreError(f"the CPU path {chosen} failed its self-test")
     if not ft_deflate_select(_LANES.get(chosen, "portable").encode()):
@@ -103,7 +104,8 @@ def pack_map32(values):
     )
 
 
-cdef bytes _little(uint32_t value, int size):
+cdef bytes _little(number, int size):
+    cdef uint32_t value = PyNumber_Index(number)
     cdef uint8_t out[4]
     cdef int i
     for i in range(4):
@@ -114,7 +116,7 @@ cdef bytes _little(uint32_t value, int size):
 cdef uint32_t _u32(value) except? 0:
     if not 0 <= value <= 0xFFFF_FFFF:
         raise OverflowError(f"{value} does not fit u32")
-    return value
+    return PyNumber_Index(value)
 
 
 # Signing --------------------------------------------------------------------------------------
@@ -130,6 +132,9 @@ def hmac_sha256(bytes key not None, bytes message not None):
 
 
 cdef class Certificate:
+    """An App Certificate as a signing key; its text shows up in no repr and no pickle."""
+
+    # Docstrings of an extension class can't be set later, so these stand here again.
     # Its text, the HMAC state that 006 signs with, and the HMAC of the certificate under the
     # last issue timestamp, which 007 needs for every token. All wiped when freed.
     cdef uint8_t *text
@@ -161,14 +166,17 @@ cdef class Certificate:
         raise TypeError("a Certificate can't be pickled: it would leave the process")
 
     def reveal(self):
+        """The text itself, for the formats that sign with something else than SHA-256."""
         return PyBytes_FromStringAndSize(<char *> self.text, self.n)
 
     def sign_access_token(self, bytes content not None):
+        """The signature of a 006 token over its signed content: 32 bytes."""
         cdef uint8_t mac[32]
         ft_hmac(&self.key, <const uint8_t *> PyBytes_AS_STRING(content), len(content), mac)
         return PyBytes_FromStringAndSize(<char *> mac, 32)
 
     def sign_access_token2(self, issue_ts, salt, bytes body not None):
+        """The signature of a 007 token: three HMACs, from the timestamp to the body: 32 bytes."""
         cdef uint32_t issued = _u32(issue_ts)
         cdef uint32_t salted = _u32(salt)
         cdef const uint8_t *bodies[1]
@@ -311,6 +319,13 @@ cdef struct _Check:
 
 
 cdef class Layout:
+    """Bodies with slots, one for each choice that a row can make.
+
+    ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
+    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
+    has one entry a column for `mint_checked`.
+    """
+
     cdef readonly object envelope
     cdef readonly str prefix
     cdef readonly tuple variants
@@ -537,14 +552,18 @@ def mint_one(
         return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
     if not 0 <= choice < len(layout.variants):
         raise IndexError("tuple index out of range")
-    for segment in layout.variants[choice]:
-        if isinstance(segment, bytes) or segment.column < 0:
+    cdef const ft_variant *variant = &layout.c.variants[<size_t> choice]
+    cdef const ft_segment *segment
+    cdef size_t s
+    for s in range(variant.count):
+        segment = &variant.segments[s]
+        if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
             continue
         at = segment.column
         value = values[at]
-        if segment.kind in (SlotKind.STR, SlotKind.RAW) and isinstance(value, bytes):
+        if (segment.kind == FT_STR or segment.kind == FT_RAW) and isinstance(value, bytes):
             _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
-        elif segment.kind == SlotKind.I16:
+        elif segment.kind == FT_I16:
             if not -0x8000 <= value <= 0x7FFF:
                 raise OverflowError(f"{value} does not fit i16")
             _set_number(&row, at, value & 0xFFFF)
@@ -570,6 +589,7 @@ def mint_checked(
     issue_ts,
     salt,
     values,
+    choice=0,
 ):
     cdef _Row row
     cdef Py_ssize_t at, n, i, count = len(layout.checks)
@@ -584,7 +604,9 @@ def mint_checked(
     if count != len(values):
         raise ValueError("values must be as many as the layout's checks")
     if count > MOST_VALUES:
-        return _pure.mint_checked(layout, certificate, issue_ts, salt, values)
+        return _pure.mint_checked(layout, certificate, issue_ts, salt, values, choice)
+    if not 0 <= choice < len(layout.variants):
+        raise IndexError("tuple index out of range")
     for at in range(count):
         value = values[at]
         check = &layout.c_checks[at]
@@ -606,11 +628,9 @@ def mint_checked(
             if not good:
                 return None
             _set_text(&row, at, text, n)
-        elif type(value) is bytes:
-            _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
         else:
             return None
-    return _token(layout, certificate, issued, salted, &row, 0)
+    return _token(layout, certificate, issued, salted, &row, choice)
 
 
 def mint(

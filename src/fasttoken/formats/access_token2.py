@@ -95,8 +95,7 @@ def _read_permissions(reader: Reader) -> dict[int, dict[int, tuple[str, ...]]]:
     }
 
 
-def pack_field(kind: Kind, value: Any) -> bytes:
-    """One field of a service, as its kind is written."""
+def _pack_field(kind: Kind, value: Any) -> bytes:
     if kind is Kind.TEXT:
         return pack_str(value.encode())
     if kind is Kind.UID:
@@ -120,7 +119,7 @@ def pack_service(service: Service) -> bytes:
     """A service: its type, its privileges, its fields."""
     packed = pack_u16(service.TYPE) + pack_map32(service.privileges)
     for field in service.FIELDS:
-        packed += pack_field(field.kind, getattr(service, field.name))
+        packed += _pack_field(field.kind, getattr(service, field.name))
     return packed
 
 

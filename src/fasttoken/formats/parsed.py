@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FieldError
+from ..rules import U16_MAX, text
 
 
 @dataclass(frozen=True)
@@ -29,4 +30,5 @@ def supplied(
     for name, value in (("channel_name", channel_name), ("uid", uid)):
         if value is None:
             raise FieldError(name, f"must be given: {format_name} tokens don't carry it")
-    return str(channel_name).encode(), b"" if uid == 0 else str(uid).encode()
+    user = "" if uid == 0 else str(uid) if isinstance(uid, int) else uid
+    return text("channel_name", channel_name, U16_MAX), text("uid", user, U16_MAX)
