@@ -7,16 +7,20 @@ from typing import Any
 from .harness import CASES, FASTTOKEN, PEERS, PORTABLE, Bench, Subject, Task, peers, say
 
 
+SMALL = 20_000  # tokens
+
+
 def batch(
     case: str,
-    count: int,
+    size: int,
     output: str = "arrow",
     threads: int = 1,
     rooms: bool = False,
     subject: Subject = FASTTOKEN,
 ) -> Task:
-    request = {"case": case, "output": output, "threads": threads, "rooms": rooms}
-    return Task(subject, "batch", request, count)
+    """A batch of ``size`` tokens; small ones are repeated until they fill the time."""
+    request = {"case": case, "size": size, "output": output, "threads": threads, "rooms": rooms}
+    return Task(subject, "batch", request, None if size < SMALL else size)
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -53,12 +57,9 @@ def measure(bench: Bench) -> dict[str, Any]:
         )
         say(f"threads: {case}")
     for size in (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000):
-        if size > count:
-            rounds = 1 if bench.quick else 5
-        else:
-            rounds = bench.rounds * min(20, max(1, 1000 // size))
         found["sizes"][str(size)] = bench.paired(
-            {output: batch("publisher", size, output) for output in ("arrow", "list")}, rounds
+            {output: batch("publisher", size, output) for output in ("arrow", "list")},
+            bench.rounds if size <= count else 1 if bench.quick else 5,
         )
         say(f"batch of {size}")
     return found

@@ -28,7 +28,7 @@ def content(token: str) -> bytes:
 
 
 def same(name: str, case: str, expected: list[str], tokens: list[str], exact: bool) -> str:
-    """"bytes" or "content": what is the same; a difference ends the run."""
+    """ "bytes" or "content": what is the same; a difference ends the run."""
     if tokens == expected:
         return "bytes"
     if exact or list(map(content, tokens)) != list(map(content, expected)):

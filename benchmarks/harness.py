@@ -191,28 +191,33 @@ class Bench:
         self._workers.clear()
 
     def paired(self, tasks: Mapping[str, Task], rounds: int | None = None) -> dict[str, Any]:
-        """Runs all tasks in turn, again and again: nanoseconds a token, in each round, of each.
+        """Runs all tasks in turn, again and again: nanoseconds a token of each, round by round,
+        by the clock (``ns``) and of processor time (``cpu_ns``).
 
         What disturbs the machine for a while disturbs neighbours in a round alike, so ratios
         are taken round by round (`ratio`). The first turn of each is not counted.
         """
         counts = {name: task.count or self._count(task) for name, task in tasks.items()}
-        ns: dict[str, list[float]] = {name: [] for name in tasks}
+        found: dict[str, Any] = {
+            name: {"count": counts[name], "ns": [], "cpu_ns": []} for name in tasks
+        }
         for round_ in range(-1, rounds or self.rounds):
             for name, task in tasks.items():
-                answer = self.worker(task.subject).ask(
-                    task.do, count=counts[name], **task.request
-                )
+                answer = self._run(task, counts[name])
                 if round_ >= 0:
-                    ns[name].append(answer["seconds"] / counts[name] * 1e9)
-        return {name: {"count": counts[name], "ns": rounded(ns[name])} for name in tasks}
+                    found[name]["ns"].append(round(answer["seconds"] / answer["count"] * 1e9, 1))
+                    found[name]["cpu_ns"].append(round(answer["cpu"] / answer["count"] * 1e9, 1))
+        return found
+
+    def _run(self, task: Task, count: int) -> Any:
+        return self.worker(task.subject).ask(task.do, count=count, **task.request)
 
     def _count(self, task: Task) -> int:
         """How many tokens fill the time of one measurement; warms the worker up."""
         count = 16
         while True:
-            answer = self.worker(task.subject).ask(task.do, count=count, **task.request)
-            if answer["seconds"] >= self.seconds / 4:
+            answer = min((self._run(task, count) for _ in range(3)), key=lambda one: one["seconds"])
+            if answer["seconds"] >= self.seconds / 8:
                 return max(1, int(count * self.seconds / answer["seconds"]))
             count *= 4
 
@@ -235,9 +240,9 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
-def ratio(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[float]:
+def ratio(slow: Mapping[str, Any], fast: Mapping[str, Any], clock: str = "ns") -> list[float]:
     """How many times longer one task took than another, in each round."""
-    return [a / b for a, b in zip(slow["ns"], fast["ns"], strict=True)]
+    return [a / b for a, b in zip(slow[clock], fast[clock], strict=True)]
 
 
 def _output(*command: str) -> str:
@@ -292,9 +297,7 @@ def machine(bench: Bench) -> dict[str, Any]:
         "cpu family, model": f"{cpu.get('cpu family', '?')}, {cpu.get('model', '?')}",
         "virtual": "hypervisor" in cpu.get("flags", ""),
         "cores": os.cpu_count(),
-        "memory, GiB": round(
-            os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1
-        ),
+        "memory, GiB": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "os": _operating_system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler": compiler(),

@@ -20,7 +20,9 @@ def measure(bench: Bench) -> dict[str, Any]:
     tokens = project.rtc_tokens(channels, uids, "publisher", EXPIRE, privilege_expire=EXPIRE)
     tasks = {"verify_signature": Task(FASTTOKEN, "read", {"how": "verify_signature"})}
     for name in bench.worker(FASTTOKEN).about["verify"]:
-        tasks[name] = Task(FASTTOKEN, "read", {"how": name}, ROWS if name == "verify_many" else None)
+        tasks[name] = Task(
+            FASTTOKEN, "read", {"how": name}, ROWS if name == "verify_many" else None
+        )
     for library in ("agoraiotools", "agora-token"):
         tasks.update({subject.name: Task(subject, "read", {}) for subject in peers(library)})
     for task in tasks.values():

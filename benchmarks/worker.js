@@ -45,10 +45,12 @@ const isSigned = token => {
 }
 
 const timed = work => {
+    const cpu = process.cpuUsage()
     const start = process.hrtime.bigint()
     const result = work()
     const seconds = Number(process.hrtime.bigint() - start) / 1e9
-    return { seconds, length: result.length }
+    const { user, system } = process.cpuUsage(cpu)
+    return { count: result.length, seconds, cpu: (user + system) / 1e6 }
 }
 
 // The clock and the random numbers of the library, for as long as `work` runs.
