@@ -6,7 +6,6 @@ from typing import Any
 
 from .harness import CASES, FASTTOKEN, PEERS, PORTABLE, Bench, Subject, Task, peers, say
 
-
 SMALL = 20_000  # tokens
 
 

@@ -159,12 +159,13 @@ class Worker:
 
 
 class Task(NamedTuple):
-    """What `Bench.paired` repeats; without a ``count`` it finds one that fills its time."""
+    """What `Bench.paired` repeats; without a number of ``tokens`` it finds one that fills its
+    time."""
 
     subject: Subject
     do: str
     request: Mapping[str, Any]
-    count: int | None = None
+    tokens: int | None = None
 
 
 class Bench:
@@ -197,7 +198,7 @@ class Bench:
         What disturbs the machine for a while disturbs neighbours in a round alike, so ratios
         are taken round by round (`ratio`). The first turn of each is not counted.
         """
-        counts = {name: task.count or self._count(task) for name, task in tasks.items()}
+        counts = {name: task.tokens or self._count(task) for name, task in tasks.items()}
         found: dict[str, Any] = {
             name: {"count": counts[name], "ns": [], "cpu_ns": []} for name in tasks
         }

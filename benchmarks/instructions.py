@@ -6,8 +6,8 @@
 
 callgrind counts the paths that it can run: it knows neither the SHA extensions nor AVX-512.
 Those paths are counted by the processor's single-step trap, which is exact too, but some
-microseconds an instruction: fewer tokens, and fewer stages. Counts depend on the compiler: `--check`
-refuses one of another kind or major version than the recorded one; ``CC`` names it.
+microseconds an instruction: fewer tokens, and fewer stages. Counts depend on the compiler:
+``--check`` refuses one of another kind or major version than the recorded one; ``CC`` names it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .harness import FASTTOKEN, Bench, peers, say
+from .harness import FASTTOKEN, Bench, Subject, peers, say
 
 
 def measure(bench: Bench) -> dict[str, Any]:
@@ -13,7 +13,9 @@ def measure(bench: Bench) -> dict[str, Any]:
     if not sys.platform.startswith("linux"):
         return {}
     found = {}
-    tasks = [(FASTTOKEN, "publisher", output, 1_000_000) for output in ("arrow", "list", "numpy")]
+    tasks: list[tuple[Subject, str, str | None, int]] = [
+        (FASTTOKEN, "publisher", output, 1_000_000) for output in ("arrow", "list", "numpy")
+    ]
     tasks.append((peers("agoraiotools")[0], "publisher", None, 100_000))
     tasks.append((peers("agora-token-builder")[0], "publisher_006", None, 100_000))
     for subject, case, output, count in tasks:

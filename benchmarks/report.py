@@ -1,11 +1,11 @@
-"""Draws the charts and writes benchmarks.md, from results.json alone: no figure is typed by hand."""
+"""Draws the charts and writes benchmarks.md from results.json: no figure is typed by hand."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .harness import BEST, CASES, median, quartiles, ratio
 
@@ -34,14 +34,22 @@ def ns(value: float) -> str:
 def spread(values: Sequence[float]) -> str:
     """The median, and the quartiles in brackets."""
     low, high = quartiles(values)
-    return f"{ns(median(values))} ({ns(low)}–{ns(high)})"
+    return f"{ns(median(values))} ({ns(low)} to {ns(high)})"
+
+
+BOTH = ("ns a token", "of processor time")
+
+
+def both(task: Mapping[str, Any]) -> tuple[str, str]:
+    """The cells of `BOTH`."""
+    return spread(task["ns"]), ns(median(task["cpu_ns"]))
 
 
 def times(values: Sequence[float]) -> str:
     """A ratio: its median, and the quartiles in brackets."""
     low, high = quartiles(values)
     digits = 2 if median(values) < 10 else 1
-    return f"{median(values):.{digits}f}x ({low:.{digits}f}–{high:.{digits}f})"
+    return f"{median(values):.{digits}f}x ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -54,27 +62,33 @@ def reader(results: Results) -> str:
     return "verify_many" if "verify_many" in results["verify"] else "verify_signature"
 
 
-def floors(results: Results) -> list[tuple[str, str, str, list[float], list[float] | None, bool]]:
-    """Work, at least, aim, measured by the clock and in processor time, and whether it is met."""
+class Floor(NamedTuple):
+    """A row of the table of floors: by the clock, and in processor time where that means one
+    core."""
+
+    work: str
+    least: str
+    aim: str
+    measured: str
+    processor: str
+    met: bool
+
+
+def floors(results: Results) -> list[Floor]:
     found = []
 
     def faster(work: str, least: float, aim: str, tasks: Any, peer: str, ours: str) -> None:
         wall = ratio(tasks[peer], tasks[ours])
         cpu = ratio(tasks[peer], tasks[ours], "cpu_ns")
-        found.append((work, f"{least:g}x", aim, wall, cpu, median(wall) >= least))
+        met = median(wall) >= least
+        found.append(Floor(work, f"{least:g}x", aim, times(wall), times(cpu), met))
 
     batches, single, verify = results["batch"]["peers"], results["single"], results["verify"]
     io, builder = "vs `agoraiotools`", "vs `agora-token-builder`"
-    faster(f"007 publisher batch, Arrow output, {io}", 30, "60x", batches["publisher"], IO, "arrow")
-    faster(f"007 RTC + RTM batch, Arrow output, {io}", 20, "35x", batches["rtc_rtm"], IO, "arrow")
-    faster(
-        f"006 publisher batch, Arrow output, {builder}",
-        60,
-        "120x",
-        batches["publisher_006"],
-        BUILDER,
-        "arrow",
-    )
+    rtc, mixed, rtc_006 = (batches[case] for case in ("publisher", "rtc_rtm", "publisher_006"))
+    faster(f"007 publisher batch, Arrow output, {io}", 30, "60x", rtc, IO, "arrow")
+    faster(f"007 RTC + RTM batch, Arrow output, {io}", 20, "35x", mixed, IO, "arrow")
+    faster(f"006 publisher batch, Arrow output, {builder}", 60, "120x", rtc_006, BUILDER, "arrow")
     faster(f"007 single call {io}", 12, "25x", single["publisher"], IO, "fasttoken")
     faster(f"006 single call {builder}", 15, "30x", single["publisher_006"], BUILDER, "fasttoken")
     function = reader(results)
@@ -82,14 +96,23 @@ def floors(results: Results) -> list[tuple[str, str, str, list[float], list[floa
     threads = results["batch"]["threads"]["publisher"]
     scaled = ratio(threads["arrow, 1"], threads["arrow, 2"])
     work = "007 publisher batch, two threads on two cores vs one"
-    found.append((work, "1.8x", "1.95x", scaled, None, median(scaled) >= 1.8))
+    found.append(Floor(work, "1.8x", "1.95x", times(scaled), "-", median(scaled) >= 1.8))
+    more, cpu = list_over_arrow(results, "ns"), list_over_arrow(results, "cpu_ns")
+    work, least, aim = "list of str over Arrow output", "at most 250 ns a token", "150 ns"
+    found.append(Floor(work, least, aim, apart(more), apart(cpu), median(more) <= 250))
     return found
 
 
-def list_over_arrow(results: Results) -> list[float]:
+def list_over_arrow(results: Results, clock: str) -> list[float]:
     """What a token costs more as a str in a list, round by round."""
     outputs = results["batch"]["outputs"]["publisher"]
-    return [a - b for a, b in zip(outputs["list"]["ns"], outputs["arrow"]["ns"], strict=True)]
+    return [a - b for a, b in zip(outputs["list"][clock], outputs["arrow"][clock], strict=True)]
+
+
+def apart(values: Sequence[float]) -> str:
+    """A difference in nanoseconds: its median, and the quartiles in brackets."""
+    low, high = quartiles(values)
+    return f"{median(values):.0f} ns ({low:.0f} to {high:.0f})"
 
 
 def disturbance(results: Results) -> float:
@@ -127,10 +150,11 @@ def biases(results: Results) -> str:
   `MALLOC_MMAP_THRESHOLD_` and `MALLOC_TRIM_THRESHOLD_` at 1 GiB; fasttoken runs as it comes. The
   floors compare with the peer at its best.
 - Our batches are the case that we built them for: one channel name of 32 characters and a NumPy
-  column of 10-digit uids (for RTM a list of user ids besides). A column of channel names costs more;
-  see "Outputs". Single calls, ours and theirs, have another channel name and uid each time.
-- fasttoken checks channel names, uids and lifetimes; the peers hardly check anything. All draw secure
-  random salts, the peers for each token, fasttoken in bulk.
+  column of 10-digit uids (for RTM a list of user ids besides). A column of channel names costs
+  more; see "Outputs". Single calls, ours and theirs, have another channel name and uid each time.
+- fasttoken checks channel names, uids and lifetimes; the peers hardly check anything. fasttoken
+  draws secure salts in bulk, the Python peers one a token; `agora-token` takes weak ones
+  (`Math.random`), which cost less.
 - `agoraiotools` can't verify. What it is compared with parses as it does and adds the
   signature from its own functions, inflating once.
 - Not measured: AgoraIO's own builders in other languages, other processors (ARM above all), other
@@ -149,24 +173,8 @@ def checked(results: Results) -> str:
 
 
 def floor_table(results: Results) -> str:
-    rows = []
-    for work, least, aim, wall, cpu, met in floors(results):
-        in_cpu = times(cpu) if cpu else "–"
-        rows.append([work, least, aim, times(wall), in_cpu, "yes" if met else "**no**"])
-    more = list_over_arrow(results)
-    low, high = quartiles(more)
-    rows.append(
-        [
-            "list of str over Arrow output",
-            "at most 250 ns a token",
-            "150 ns",
-            f"{median(more):.0f} ns ({low:.0f}–{high:.0f})",
-            "–",
-            "yes" if median(more) <= 250 else "**no**",
-        ]
-    )
-    head = ["work", "at least", "aim", "measured", "measured, processor time", "met"]
-    return table(head, rows)
+    rows = [[*floor[:-1], "yes" if floor.met else "**no**"] for floor in floors(results)]
+    return table(["work", "at least", "aim", "measured", "in processor time", "met"], rows)
 
 
 def against_peers(tasks_by_case: Mapping[str, Any], ours: Sequence[str]) -> str:
@@ -176,17 +184,17 @@ def against_peers(tasks_by_case: Mapping[str, Any], ours: Sequence[str]) -> str:
         for name, task in tasks.items():
             label = name if name.startswith(("fasttoken", "agora")) else f"fasttoken, {name}"
             relative = "" if name in ours else times(ratio(task, tasks[ours[0]]))
-            rows.append([CASES[case], label, spread(task["ns"]), relative])
-    return table(["case", "library", "ns a token", "fasttoken is faster by"], rows)
+            rows.append([CASES[case], label, *both(task), relative])
+    return table(["case", "library", *BOTH, "fasttoken is faster by"], rows)
 
 
 def plain(tasks_by_case: Mapping[str, Any], head: str) -> str:
     rows = [
-        [CASES[case], name, spread(task["ns"])]
+        [CASES[case], name, *both(task)]
         for case, tasks in tasks_by_case.items()
         for name, task in tasks.items()
     ]
-    return table(["case", head, "ns a token"], rows)
+    return table(["case", head, *BOTH], rows)
 
 
 def size_table(results: Results) -> str:
@@ -219,8 +227,8 @@ def verify_table(results: Results) -> str:
         peer = name.startswith("agora")
         relative = times(ratio(task, results["verify"][ours])) if peer else ""
         label = name if peer else f"fasttoken, `{name}`"
-        rows.append([label, spread(task["ns"]), relative])
-    return table(["library", "ns a token", f"`{ours}` is faster by"], rows)
+        rows.append([label, *both(task), relative])
+    return table(["library", *BOTH, f"`{ours}` is faster by"], rows)
 
 
 def memory_table(results: Results) -> str:
@@ -242,7 +250,7 @@ STAGES = ("sign", "deflate", "check_sum", "encode", "decode", "inflate")
 
 
 def stage_medians(results: Results, path: str, case: str, calls: str) -> dict[str, float]:
-    return {stage: median(each) for stage, each in results["stages"][path][case][calls].items()}
+    return {stage: each[1] for stage, each in results["stages"][path][case][calls].items()}
 
 
 def stage_table(results: Results) -> str:
@@ -251,7 +259,7 @@ def stage_table(results: Results) -> str:
         for case, by_calls in cases.items():
             for calls in by_calls:
                 found = stage_medians(results, path, case, calls)
-                cells = [ns(found[stage]) if stage in found else "–" for stage in STAGES]
+                cells = [ns(found[stage]) if stage in found else "-" for stage in STAGES]
                 rest_ns = f"{rest(found):,.0f}"
                 rows.append([path, CASES[case], calls, ns(found["mint"]), rest_ns, *cells])
     head = ["path", "case", "calls", "mint", "pack and the rest", *STAGES]
@@ -269,7 +277,7 @@ def instruction_table(results: Results) -> str:
             path,
             CASES[case],
             calls,
-            *(f"{counts[stage]:,.0f}" if stage in counts else "–" for stage in columns),
+            *(f"{counts[stage]:,.0f}" if stage in counts else "-" for stage in columns),
         ]
         for (path, case, calls), counts in by_case.items()
     ]
@@ -321,8 +329,8 @@ Times are medians of a token in nanoseconds, with the quartiles of the rounds in
 
 ## The floors
 
-The least that we hold ourselves to, and what we aim for. One core but for the last but one row.
-Processor time counts what the process itself used, which a busy machine disturbs less.
+The least that we hold ourselves to, and what we aim for. One core but for the row of two.
+Processor time is what the process itself used, which others on the machine disturb less.
 
 {floor_table(results)}
 
@@ -386,7 +394,7 @@ What a process grew by, divided by the tokens: with the tokens held, and at its 
 
 ## Where the time goes
 
-The kernels alone, without Python, in nanoseconds a token. "batch" gives a stage 128 tokens at a
+The kernels alone, without Python, in nanoseconds of processor time a token. "batch" gives a stage 128 tokens at a
 time, "single" one. "mint" is all of it.
 
 {stage_table(results)}
@@ -395,10 +403,10 @@ time, "single" one. "mint" is all of it.
 
 ### Instructions
 
-Instructions a token, built by {instructions["recorded with"]}. They repeat where seconds don't, so a
-change that adds more than 5 % to one of them fails (`python -m benchmarks.instructions --check`). The
-portable and AVX2 paths are counted by callgrind, which has no SHA extensions, so that "avx2" here
-is a machine without them; the others by single steps.
+Instructions a token, built by {instructions["recorded with"]}. They repeat where seconds don't, so
+a change that adds more than 5 % to one of them fails (`python -m benchmarks.instructions --check`).
+The portable and AVX2 paths are counted by callgrind, which has no SHA extensions, so that "avx2"
+here is a machine without them; the others by single steps.
 
 {instruction_table(results)}
 

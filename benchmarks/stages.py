@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .harness import BUILD, ROOT, Bench, rounded, say
+from .harness import BUILD, ROOT, Bench, median, quartiles, rounded, say
 
 KERNELS = ROOT / "src" / "fasttoken" / "_native" / "kernels"
 # As setup.py and Python build the kernels; fixed, so that instructions can be compared.
@@ -54,7 +54,8 @@ def paths() -> list[str]:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Nanoseconds a token: by path, case, batch or single, and stage, round by round."""
+    """Nanoseconds a token of processor time, lower quartile, median and upper quartile: by path, case, batch or
+    single, and stage."""
     found: dict[str, Any] = {}
     for path in paths():
         found[path] = {}
@@ -63,6 +64,9 @@ def measure(bench: Bench) -> dict[str, Any]:
             for name, block in BLOCKS.items():
                 rounds = 21 if bench.quick else 201
                 timed = json.loads(run("time", path, case, str(block), str(rounds)))
-                found[path][case][name] = {stage: rounded(ns) for stage, ns in timed.items()}
+                found[path][case][name] = {
+                    stage: rounded([quartiles(ns)[0], median(ns), quartiles(ns)[1]])
+                    for stage, ns in timed.items()
+                }
         say(f"stages: {path}")
     return found
