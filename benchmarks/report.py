@@ -394,8 +394,8 @@ What a process grew by, divided by the tokens: with the tokens held, and at its 
 
 ## Where the time goes
 
-The kernels alone, without Python, in nanoseconds of processor time a token. "batch" gives a stage 128 tokens at a
-time, "single" one. "mint" is all of it.
+The kernels alone, without Python, in nanoseconds of processor time a token. "batch" gives a stage
+128 tokens at a time, "single" one. "mint" is all of it.
 
 {stage_table(results)}
 

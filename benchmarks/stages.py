@@ -34,11 +34,12 @@ def driver() -> Path:
     if (
         not binary.exists()
         or binary.stat().st_mtime < newest
+        or not stamp.exists()
         or stamp.read_text() != shlex.join(command)
     ):
         BUILD.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(shlex.join(command))
         subprocess.run(command, check=True)
+        stamp.write_text(shlex.join(command))
     return binary
 
 
@@ -54,8 +55,8 @@ def paths() -> list[str]:
 
 
 def measure(bench: Bench) -> dict[str, Any]:
-    """Nanoseconds a token of processor time, lower quartile, median and upper quartile: by path, case, batch or
-    single, and stage."""
+    """Nanoseconds a token of processor time, as lower quartile, median and upper quartile: by
+    path, case, batch or single, and stage."""
     found: dict[str, Any] = {}
     for path in paths():
         found[path] = {}

@@ -16,6 +16,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 from itertools import cycle, islice
 from time import perf_counter, perf_counter_ns, process_time
@@ -351,13 +352,11 @@ class Answers:
     def memory(self, case: str, count: int, output: str | None) -> Any:
         """Bytes a token that the process grew by: while it minted, and with the tokens held."""
         if output is None:
-            rows = self.repeated(count)
-            mint = lambda: getattr(self.subject, case)(rows)  # noqa: E731
+            mint = partial(getattr(self.subject, case), self.repeated(count))
         else:
             # What is loaded and allocated once is not a token's.
             self.subject.batch(case, self.repeated(16), False)(output=output)
-            batch: Any = self.subject.batch(case, self.repeated(count), False)
-            mint = lambda: batch(output=output)  # noqa: E731
+            mint = partial(self.subject.batch(case, self.repeated(count), False), output=output)
         gc.collect()
         before = _memory(reset=True)["VmRSS"]
         tokens = mint()
