@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from helpers import (
     APP_ID,
@@ -133,7 +134,14 @@ def test_services_are_sorted_by_type_and_stay_in_order_within_one(project):
 
 @pytest.mark.parametrize(
     ("uid", "text"),
-    [(0, b""), (1, b"1"), (4294967295, b"4294967295"), ("0", b"0"), ("01", b"01"), ("é", "é".encode())],
+    [
+        (0, b""),
+        (1, b"1"),
+        (4294967295, b"4294967295"),
+        ("0", b"0"),
+        ("01", b"01"),
+        ("é", "é".encode()),
+    ],
 )
 def test_uid_text(uid, text):
     assert access_token2.uid_text(uid) == text
@@ -165,7 +173,9 @@ some_service = st.one_of(
     st.builds(
         Rtm2,
         names,
-        st.dictionaries(u16, st.dictionaries(u16, st.lists(names, max_size=3), max_size=3), max_size=3),
+        st.dictionaries(
+            u16, st.dictionaries(u16, st.lists(names, max_size=3), max_size=3), max_size=3
+        ),
         privileges,
     ),
 )
@@ -329,7 +339,7 @@ def test_signaling_vector(given, token):
 
 
 def test_registry_names():
-    assert list(BY_NAME) == ["access_token2", "access_token", "dynamic_key", "signaling_token"]
+    assert set(BY_NAME) == {"access_token2", "access_token", "dynamic_key", "signaling_token"}
     assert [BY_NAME[name] for name in BY_NAME] == list(FORMATS)
     assert list(BY_TYPE) == list(range(1, 11))
 
@@ -360,6 +370,15 @@ def test_either_certificate_verifies(two_keys, project):
     assert project.verify_signature(swapped.rtc_token("room", 1)) is None
     token = swapped.rtc_token_006("room", 1)
     assert two_keys.verify_signature(token, channel_name="room", uid=1) == "secondary"
+
+
+@pytest.mark.parametrize("uid", [7, np.int64(7), np.uint32(7), "7"])
+def test_verifies_with_numbers_of_other_types(project, uid):
+    token = project.rtc_token_006("room", 7)
+    assert project.verify_signature(token, channel_name="room", uid=uid) == "primary"
+    key = project.dynamic_key(5, "room", 7)
+    if not isinstance(uid, str):
+        assert project.verify_signature(key, channel_name="room", uid=uid) == "primary"
 
 
 def test_letter_case_is_signed():

@@ -24,7 +24,9 @@ u16 = st.integers(0, 2**16 - 1)
 u32 = st.integers(0, 2**32 - 1)
 any_int = st.one_of(
     st.integers(),
-    st.sampled_from([-1, 0, 1, 0x7FFF, 0x8000, -0x8000, -0x8001, 0xFFFF, 0x10000, 2**32 - 1, 2**32]),
+    st.sampled_from(
+        [-1, 0, 1, 0x7FFF, 0x8000, -0x8000, -0x8001, 0xFFFF, 0x10000, 2**32 - 1, 2**32]
+    ),
 )
 
 
@@ -318,7 +320,7 @@ def mutated(draw, data):
 VECTOR_STREAMS = [token[3:] for _, token in vectors("access_token2")]
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(VECTOR_STREAMS), st.integers(0, 400))
 def test_inflate_of_mutated_tokens(pure, same_inflate, data, text, limit):
     same_inflate(mutated(data.draw, pure.decode(text)), limit)
@@ -386,9 +388,7 @@ def column(draw, rows):
     return data, offsets.astype(draw(st.sampled_from(["<i4", "<i8"])))
 
 
-@given(
-    st.data(), st.integers(0, 12), st.integers(0, 80), st.sets(st.integers(0, 255), max_size=60)
-)
+@given(st.data(), st.integers(0, 12), st.integers(0, 80), st.sets(st.integers(0, 255), max_size=60))
 def test_suspects(same, data, rows, longest, forbidden):
     text, offsets = column(data.draw, rows)
     allowed = bytes(byte not in forbidden for byte in range(256))
@@ -438,7 +438,9 @@ def jobs(draw, envelope):
     for _ in range(draw(st.integers(1, 3))):
         segments = draw(st.lists(segment, max_size=8))
         if envelope is Envelope.ACCESS_TOKEN:
-            signed_only = st.one_of(st.binary(max_size=40), *([st.sampled_from(raws)] if raws else []))
+            signed_only = st.one_of(
+                st.binary(max_size=40), *([st.sampled_from(raws)] if raws else [])
+            )
             segments = draw(st.lists(signed_only, min_size=3, max_size=3)) + segments
         variants.append(segments)
     choices = skip = None
@@ -467,13 +469,11 @@ def check_mint(pure, native, layout, rows):
 
 
 @stock_zlib
-@settings(max_examples=250)
 @given(jobs(Envelope.ACCESS_TOKEN2))
 def test_mint_access_token2(pure, native, job):
     check_mint(pure, native, *job)
 
 
-@settings(max_examples=250)
 @given(jobs(Envelope.ACCESS_TOKEN))
 def test_mint_access_token(pure, native, job):
     check_mint(pure, native, *job)
@@ -536,7 +536,9 @@ def test_mint_reports_the_first_row_that_does_not_fit(pure, native):
 @stock_zlib
 def test_mint_large_rows(pure, native):
     """Bodies of 60 KB: more than a block of the native core takes together."""
-    texts = pure.text_column([repetitive(row, 60_000, 40, 80).decode("latin-1") for row in range(30)])
+    texts = pure.text_column(
+        [repetitive(row, 60_000, 40, 80).decode("latin-1") for row in range(30)]
+    )
     data, offsets, _ = texts
     layout = Envelope.ACCESS_TOKEN2, "007", [[SALT, Slot(SlotKind.RAW, 0)]]
     check_mint(pure, native, layout, rows_of([(data, offsets)], 30))
@@ -584,7 +586,6 @@ def single(draw, envelope):
 
 
 @stock_zlib
-@settings(max_examples=200)
 @given(single(Envelope.ACCESS_TOKEN2))
 def test_mint_one_access_token2(pure, native, job):
     layout, row = job
@@ -593,7 +594,6 @@ def test_mint_one_access_token2(pure, native, job):
     assert mint_one(native, layout, "mint_one", *row) == specified
 
 
-@settings(max_examples=200)
 @given(single(Envelope.ACCESS_TOKEN))
 def test_mint_one_access_token(pure, native, job):
     layout, row = job
@@ -658,15 +658,22 @@ class Name(str):
 
 
 UNUSUAL = st.one_of(
-    any_int, st.text(max_size=50), st.booleans(), st.none(), st.floats(), st.builds(Name), st.just("")
+    any_int,
+    st.text(max_size=50),
+    st.booleans(),
+    st.none(),
+    st.floats(),
+    st.builds(Name),
+    st.just(""),
 )
 
 
 @stock_zlib
-@settings(max_examples=400)
 @given(st.data(), st.lists(CHECKS, max_size=5))
 def test_mint_checked(pure, native, data, checks):
-    checks = [check._replace(low=max(check.low, 0)) for check in checks]  # all slots are u32 or text
+    checks = [
+        check._replace(low=max(check.low, 0)) for check in checks
+    ]  # all slots are u32 or text
     values = [data.draw(UNUSUAL, label="value") for _ in checks]
     issue_ts, salt = data.draw(UNUSUAL), data.draw(UNUSUAL)
     segments = [ISSUE_TS, SALT, *(Slot(SlotKind.STR, column) for column in range(len(checks)))]
@@ -679,7 +686,8 @@ def test_mint_checked(pure, native, data, checks):
 
 @pytest.mark.parametrize("core", ["pure", "native"])
 @pytest.mark.parametrize(
-    "value", [0, 6, -1, 2**32, 2**70, True, "", "abcdef", "a*", "\ud800", Name("abc"), None, 1.0, [], b"a"]
+    "value",
+    [0, 6, -1, 2**32, 2**70, True, "", "abcdef", "a*", "\ud800", Name("abc"), None, 1.0, [], b"a"],
 )
 def test_mint_checked_leaves_the_unusual_to_the_rules(core, value, request):
     core = request.getfixturevalue(core)

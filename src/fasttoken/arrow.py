@@ -272,12 +272,18 @@ def read(field: str, value: Any) -> Text | Numbers:
                 break
             chunks.append(_view(field, schema, owned.array, owned))
         if not chunks:
-            no_rows = _Array(buffers=(ctypes.c_void_p * 3)())
-            return _view(field, schema, no_rows, None)
+            return _no_rows(field, schema)
     finally:
         if schema.release:
             schema.release(schema)
     return chunks[0] if len(chunks) == 1 else _joined(chunks)
+
+
+def _no_rows(field: str, schema: Any) -> Text | Numbers:
+    """A column of no rows, of the type that the schema names."""
+    if schema.dictionary:
+        return _no_rows(field, schema.dictionary[0])
+    return _view(field, schema, _Array(buffers=(ctypes.c_void_p * 3)()), None)
 
 
 class _Owned:
@@ -323,7 +329,9 @@ def _view(field: str, schema: Any, array: Any, owner: object) -> Text | Numbers:
         nulls = _nulls(array, start, stop)
         if nulls is None:
             nulls = np.zeros(len(picks), np.bool_)
-        if len(values) == 0:
+        if len(values) == 0:  # then all rows are missing
+            if isinstance(values, Numbers):
+                return Numbers(np.zeros(len(picks), np.int64), nulls)
             return Text(np.empty(0, np.uint8), np.zeros(len(picks) + 1, np.int64), nulls)
         picks = np.where(nulls, 0, picks)
         if values.nulls is not None:

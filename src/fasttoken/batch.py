@@ -33,7 +33,7 @@ from .errors import FieldError, RowsError
 from .formats import access_token, access_token2
 from .formats.access_token2 import by_type, pack_permissions
 from .salts import random_salts
-from .services import ROLES_006, Kind, Role, Rtc, Service, role
+from .services import ROLES_006, FrozenMap, Kind, Role, Rtc, Service, role
 
 Output: TypeAlias = Literal["list", "arrow", "numpy"]
 Errors: TypeAlias = Literal["raise", "null"]
@@ -208,7 +208,7 @@ def access_token2_layout(
     bodies = []
     for services in variants:
         segments = [*head, pack_u16(len(services))]
-        for service in by_type(tuple(services)):
+        for service in by_type(services):
             segments += _service(columns, service)
         bodies.append(_merged(segments))
     return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies)
@@ -278,6 +278,7 @@ def issue_timestamps(columns: Columns, issue_ts: Any) -> npt.NDArray[np.uint32]:
 
 # One token ----------------------------------------------------------------------------------
 
+_PLAIN_KEYS = frozenset(range(1, 8))  # privileges by which layouts may be kept unseen
 Shape: TypeAlias = tuple[tuple[type[Service], tuple[int, ...]], ...]
 _SLOTS = {
     Kind.TEXT: SlotKind.STR,
@@ -314,11 +315,31 @@ def one_token_layout(app_id: str, shape: Shape) -> Layout:
     return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, [_merged(segments)], checks)
 
 
-def one_token(services: Sequence[Service], allow_wildcard: bool) -> tuple[Shape, list[int | bytes]]:
-    """The shape of a token with these services, and its values behind the lifetime."""
+def unchecked_token(services: Sequence[Service]) -> tuple[Shape, list[Any]] | None:
+    """The shape of a token with these services, and its values behind the lifetime as they were
+    given; None if a privilege map needs a second look."""
+    shape: list[tuple[type[Service], tuple[int, ...]]] = []
+    values: list[Any] = []
+    for service in by_type(services):
+        privileges = service.privileges
+        if not isinstance(privileges, FrozenMap):
+            return None
+        keys = tuple(privileges.keys())
+        if keys != tuple(sorted(_PLAIN_KEYS.intersection(keys))):
+            return None
+        shape.append((type(service), keys))
+        values += privileges.values()
+        values += [getattr(service, field.name) for field in service.FIELDS]
+    return tuple(shape), values
+
+
+def checked_token(
+    services: Sequence[Service], allow_wildcard: bool
+) -> tuple[Shape, list[int | bytes]]:
+    """The same, every value by its rule."""
     shape: list[tuple[type[Service], tuple[int, ...]]] = []
     values: list[int | bytes] = []
-    for service in by_type(tuple(services)):
+    for service in by_type(services):
         privileges = _checked_durations(service.privileges)
         shape.append((type(service), tuple(privileges)))
         values += privileges.values()
@@ -430,6 +451,15 @@ def _on_threads(
     bounds = [rows * part // threads for part in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(mint_rows, bounds[:-1], bounds[1:]))
-    starts = np.cumsum([0] + [len(data) for data, _ in parts])
-    offsets = [part[1][:-1] + start for part, start in zip(parts, starts, strict=False)]
-    return np.concatenate([data for data, _ in parts]), np.concatenate([*offsets, starts[-1:]])
+        starts = np.cumsum([0] + [len(data) for data, _ in parts])
+        data = np.empty(starts[-1], np.uint8)
+        offsets = np.empty(rows + 1, np.int64)
+        offsets[rows] = starts[-1]
+
+        def place(part: int) -> None:
+            start, stop = starts[part], starts[part + 1]
+            np.copyto(data[start:stop], parts[part][0])
+            np.add(parts[part][1][:-1], start, out=offsets[bounds[part] : bounds[part + 1]])
+
+        list(pool.map(place, range(threads)))
+    return data, offsets

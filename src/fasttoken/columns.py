@@ -84,12 +84,12 @@ class Columns:
 
         return check
 
-    def _try(self, row: int, field: str, check: BoundRule, value: Any) -> Any:
+    def _try(self, row: int, check: BoundRule, value: Any) -> Any:
         """What the check makes of a value; None if the row is bad."""
         try:
             return check(value)
         except FieldError as error:
-            self.reject(row, field, error.reason)
+            self.reject(row, error.field, error.reason)
             return None
 
     def _length(self, field: str, rows: int) -> None:
@@ -136,13 +136,13 @@ class Columns:
         else:
             values = _integers(field, column)
         if values.dtype == object:
-            checked = [self._try(row, field, rule, item) for row, item in enumerate(values)]
+            checked = [self._try(row, rule, item) for row, item in enumerate(values)]
             return np.array([low if item is None else int(item) for item in checked], dtype)
         outside = (values < low) | (values > high)
         if nulls is not None:
             outside &= ~nulls
         for row in np.flatnonzero(outside).tolist():
-            self._try(row, field, rule, int(values[row]))
+            self._try(row, rule, int(values[row]))
         return np.ascontiguousarray(values.astype(dtype, copy=False))
 
     def texts(self, field: str, value: Any, rule: Rule) -> Texts:
@@ -165,7 +165,7 @@ class Columns:
                 column = column.tolist()
             data, offsets, wrong = text_column(column)
             for row in wrong:
-                self._try(row, field, check, column[row])
+                self._try(row, check, column[row])
         marked = suspects(data, offsets, allowed, bulk.longest)
         if nulls is not None:
             marked &= ~nulls
@@ -175,7 +175,7 @@ class Columns:
             except UnicodeDecodeError:
                 self.reject(row, field, "must be valid UTF-8")
             else:
-                self._try(row, field, check, text)
+                self._try(row, check, text)
         return data, offsets
 
     def uids(self, field: str, value: Any, rule: Rule) -> npt.NDArray[Any] | Texts:
@@ -197,7 +197,7 @@ class Columns:
         return self._numbers(field, column, "<u4", CHECKS[rule], check)
 
     def _mixed_uids(self, field: str, value: Sequence[Any], check: BoundRule) -> Texts:
-        texts = [self._try(row, field, check, uid) or b"" for row, uid in enumerate(value)]
+        texts = [self._try(row, check, uid) or b"" for row, uid in enumerate(value)]
         return _joined(texts)
 
     def packed(self, field: str, value: Any, pack: BoundRule) -> Texts:
@@ -205,9 +205,7 @@ class Columns:
         column = self._open(field, value)
         if isinstance(column, Text | Numbers):
             raise FieldError(field, "must be a list of mappings, or one mapping for all rows")
-        return _joined(
-            [self._try(row, field, pack, item) or b"" for row, item in enumerate(column)]
-        )
+        return _joined([self._try(row, pack, item) or b"" for row, item in enumerate(column)])
 
     def roles(self, value: Any, roles: Mapping[object, Role]) -> npt.NDArray[np.uint8] | None:
         """The variant of each row: 0 for publishers, 1 for subscribers; None for a scalar."""
@@ -226,7 +224,7 @@ class Columns:
             found = [roles[item] for item in items]
         except (KeyError, TypeError):
             found = [
-                self._try(row, "role", lambda item: role(item, roles), item) or Role.SUBSCRIBER
+                self._try(row, lambda item: role(item, roles), item) or Role.SUBSCRIBER
                 for row, item in enumerate(items)
             ]
         return np.array(found, np.uint8) - np.uint8(Role.PUBLISHER)
@@ -245,7 +243,7 @@ class Columns:
             wrong &= ~column.nulls
         for row in np.flatnonzero(wrong).tolist():
             text = column.data[column.offsets[row] : column.offsets[row + 1]].tobytes()
-            self._try(row, "role", role, text.decode(errors="replace"))
+            self._try(row, role, text.decode(errors="replace"))
         found[found == 0] = Role.SUBSCRIBER
         return found - np.uint8(Role.PUBLISHER)
 

@@ -171,24 +171,22 @@ class Project:
     ) -> str:
         """A 007 token for any services, in any order, a type as often as you like."""
         services = _checked_services(services)
-        shape, values = batch.one_token(services, allow_wildcard)
-        values.insert(0, rules.lifetime("expire", expire, strict_lifetime))
-        return self._mint_one(shape, values, issue_ts, salt)
-
-    def _mint_one(
-        self,
-        shape: batch.Shape,
-        values: list[int | bytes],
-        issue_ts: int | None,
-        salt: int | None,
-    ) -> str:
-        token = mint_one(
-            batch.one_token_layout(self._app_id, shape),
-            self._primary,
-            int(time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts),
-            random_salt() if salt is None else rules.salt(salt),
-            values,
-        )
+        issued = int(time()) if issue_ts is None else issue_ts
+        salted = random_salt() if salt is None else salt
+        # First as if nothing were unusual, then by the rules.
+        token, plain = None, batch.unchecked_token(services)
+        if plain is not None:
+            layout = batch.one_token_layout(self._app_id, plain[0])
+            token = mint_checked(layout, self._primary, issued, salted, [expire, *plain[1]])
+        if token is None:
+            shape, values = batch.checked_token(services, allow_wildcard)
+            token = mint_one(
+                batch.one_token_layout(self._app_id, shape),
+                self._primary,
+                rules.unix_ts("issue_ts", issued),
+                rules.salt(salted),
+                [rules.lifetime("expire", expire, strict_lifetime), *values],
+            )
         if len(token) > rules.TOKEN_CHARACTERS:
             rules.warn(f"a token {rules.LONG_TOKEN}")
         return token
@@ -748,7 +746,7 @@ class Project:
 def _variant(role: object, variants: Mapping[object, int]) -> int:
     """The variant of a role; what is no role goes to the rule, which says why."""
     try:
-        if role is not True:
+        if type(role) is not bool:
             return variants[role]
     except (KeyError, TypeError):
         pass
@@ -756,9 +754,16 @@ def _variant(role: object, variants: Mapping[object, int]) -> int:
 
 
 def _checked_services(services: Iterable[Service]) -> tuple[Service, ...]:
-    checked = tuple(services)
+    try:
+        checked = tuple(services)
+    except TypeError:
+        raise FieldError(
+            "services", f"must be a list of services, not {type(services).__name__}"
+        ) from None
     if not checked:
         raise FieldError("services", "must hold at least one service")
+    if len(checked) > rules.U16_MAX:
+        raise FieldError("services", f"must be at most {rules.U16_MAX}")
     for service in checked:
         if not isinstance(service, Service):
             raise FieldError("services", f"must hold services, not {type(service).__name__}")

@@ -44,7 +44,7 @@ def warn(message: str) -> None:
     frame, depth = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, depth = frame.f_back, depth + 1
-    warnings.warn(message, TokenWarning, stacklevel=depth - 1)
+    warnings.warn(message, TokenWarning, stacklevel=depth)
 
 
 def integer(field: str, value: Any, low: int, high: int, mend: str = "") -> int:

@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 
 from .. import _pure
-from .._pure import Check, Envelope, Slot, SlotKind
+from .._pure import Check, Envelope, Pattern, PatternField, Question, Slot, SlotKind
 from .._pure import __all__ as __all__
 from ..errors import CoreError, MalformedToken
 
@@ -20,7 +20,7 @@ from cpython.number cimport PyNumber_Index
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DATA
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
@@ -268,10 +268,8 @@ def inflate(bytes data not None, size_t limit):
             n = ft_inflate_zlib(start, len(data), out, limit, &consumed)
         if n == FT_INFLATE_TOO_LONG:
             raise MalformedToken("zlib", f"inflates beyond {limit} bytes")
-        if n == FT_INFLATE_TRUNCATED:
-            raise MalformedToken("zlib", "the zlib stream is cut off")
         if n < 0:
-            raise MalformedToken("zlib", "not a valid zlib stream")
+            raise MalformedToken("zlib", "not a whole, valid zlib stream")
         if consumed < <size_t> len(data):
             raise MalformedToken("zlib", "there are bytes behind the zlib stream")
         return PyBytes_FromStringAndSize(<char *> out, n)
@@ -664,7 +662,7 @@ def mint(
         rows.certificate_n = certificate.n
         rows.certificate_key = &certificate.key
         rows.key1 = NULL
-        rows.issue_ts_varies = len(issue_ts) > 1
+        rows.issue_ts_varies = len(issue_ts) != 1
         rows.issue_ts = <const uint32_t *> _address(
             _array(issue_ts, "uint32", stop if rows.issue_ts_varies else 1)
         )
@@ -789,6 +787,105 @@ def token_list(data, offsets):
         memcpy(PyUnicode_DATA(token), text + bounds[row], bounds[row + 1] - bounds[row])
         tokens[row] = token
     return tokens
+
+
+# Verifying ------------------------------------------------------------------------------------
+
+
+cdef class _Memory:
+    """Memory for structures, freed together."""
+
+    cdef list blocks
+
+    def __cinit__(self):
+        self.blocks = []
+
+    cdef void *take(self, size_t n) except NULL:
+        block = PyBytes_FromStringAndSize(NULL, n + 1)
+        self.blocks.append(block)
+        return <void *> PyBytes_AS_STRING(block)
+
+
+cdef const ft_pattern *_patterns(_Memory memory, patterns) except NULL:
+    cdef ft_pattern *out = <ft_pattern *> memory.take(len(patterns) * sizeof(ft_pattern))
+    cdef ft_pattern_field *fields
+    cdef uint16_t *one_of
+    cdef Py_ssize_t p, i
+    for p, pattern in enumerate(patterns):
+        one_of = <uint16_t *> memory.take(len(pattern.one_of) * sizeof(uint16_t))
+        for i, key in enumerate(pattern.one_of):
+            one_of[i] = key
+        fields = <ft_pattern_field *> memory.take(len(pattern.fields) * sizeof(ft_pattern_field))
+        for i, field in enumerate(pattern.fields):
+            if len(field.check.allowed) != 256:
+                raise ValueError("allowed must be a table of 256 bytes")
+            if not 0 <= field.asked <= 2:
+                raise ValueError("asked must be 0, 1 or 2")
+            memory.blocks.append(field.check.allowed)
+            fields[i].allowed = <const uint8_t *> PyBytes_AS_STRING(field.check.allowed)
+            fields[i].longest = field.check.longest
+            fields[i].asked = field.asked
+        out[p].type, out[p].entry = pattern.type, pattern.entry
+        out[p].one_of, out[p].one_of_n = one_of, len(pattern.one_of)
+        out[p].fields, out[p].field_n = fields, len(pattern.fields)
+    return out
+
+
+cdef _ask(ft_asked *out, ft_column *column, value, Py_ssize_t rows):
+    """Sets what is asked; returns what must stay alive."""
+    out.column = NULL
+    out.varies = 0
+    if value is None:
+        return None
+    given = len(value[1]) - 1 if isinstance(value, tuple) else len(value)
+    out.varies = given > 1
+    out.column = column
+    return _column(column, SlotKind.RAW, value, rows if given > 1 else 1)
+
+
+def accept(
+    question,
+    certificates,
+    data,
+    offsets,
+    channel_names,
+    uids,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+):
+    cdef ft_question q
+    cdef ft_column tokens, channel_column, uid_column
+    cdef _Memory memory = _Memory()
+    cdef Py_ssize_t count = max(stop - start, 0)
+    cdef bytes app_id = question.app_id
+    cdef Certificate certificate
+    cdef uint8_t *c_which
+    cdef int64_t *c_ends
+    cdef int done = 1
+    if not 0 <= start <= stop:
+        raise ValueError("start and stop must be a range of rows")
+    if not 1 <= len(certificates) <= 2:
+        raise ValueError("certificates must be one or two")
+    q.patterns, q.pattern_n = _patterns(memory, question.patterns), len(question.patterns)
+    q.app_id, q.app_id_n = <const uint8_t *> PyBytes_AS_STRING(app_id), len(app_id)
+    q.now, q.leeway = question.now, question.leeway
+    q.longest_lifetime, q.longest_token = question.longest_lifetime, question.longest_token
+    q.certificate_count = len(certificates)
+    for i, certificate in enumerate(certificates):
+        q.certificates[<Py_ssize_t> i] = certificate.text
+        q.certificate_n[<Py_ssize_t> i] = certificate.n
+    kept = [
+        _column(&tokens, SlotKind.RAW, (data, offsets), stop),
+        _ask(&q.asked[0], &channel_column, channel_names, stop),
+        _ask(&q.asked[1], &uid_column, uids, stop),
+    ]
+    which, ends = np.zeros(count, np.uint8), np.zeros(count, np.int64)
+    c_which, c_ends = <uint8_t *> _address(which), <int64_t *> _address(ends)
+    with nogil:
+        done = ft_accept(&q, &tokens, start, stop, c_which, c_ends)
+    if not done:
+        raise MemoryError
+    return which, ends
 
 
 for _name in _pure.__all__:

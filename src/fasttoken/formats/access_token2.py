@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,7 @@ def pack_service(service: Service) -> bytes:
     return packed
 
 
-def by_type(services: tuple[Service, ...]) -> list[Service]:
+def by_type(services: Sequence[Service]) -> list[Service]:
     """Services in the order of a token: by ascending type, then as they were added."""
     return sorted(services, key=lambda service: service.TYPE)
 
