@@ -739,7 +739,7 @@ def bodies(draw, pure):
     """A 007 body that is nearly one of RTC, RTM and FPA, and often just that."""
 
     def usually(good, *odd):
-        return draw(st.sampled_from([good] * (6 * len(odd)) + list(odd)))
+        return draw(st.sampled_from([good] * (30 * len(odd)) + list(odd)))
 
     def privileges(*keys):
         given = [(key, usually(0, 60, 86_400, 86_401, 29, 30)) for key in keys]
@@ -780,7 +780,7 @@ def tokens_007(draw, pure):
         else bytes(32)
     )
     token = "007" + pure.encode(pure.deflate(pure.pack_str(signature) + body))
-    change = draw(st.sampled_from([None] * 12 + ["cut", "flip", "prefix", "pad", "text"]))
+    change = draw(st.sampled_from([None] * 20 + ["cut", "flip", "prefix", "pad", "text"]))
     if change == "cut":
         token = token[: draw(st.integers(0, len(token)))]
     elif change == "flip":
