@@ -4,10 +4,12 @@
 #   make demo         a token for each of the 10,000 rows of examples/attendees.csv, all verified
 #   make test         the whole suite on the native core, then on the pure one
 #   make lint         ruff, mypy --strict, cython-lint, codespell
-#   make test-cpu     the suite once for each CPU path of this machine
+#   make test-cpu     what depends on the CPU path, once for each that this machine has
 #   make native-test  the C kernels' own tests under AddressSanitizer and UBSan
 #   make arm-test     the same on ARMv8, cross-compiled and run under qemu
 #   make fuzz         the C kernels under libFuzzer, FUZZ_SECONDS for each harness
+#   make bench        the peers beside it, docs/benchmarks.md; make bench-quick: build/bench/report
+#   make instructions fails when a token costs over 5 % more instructions than recorded (gcc 12)
 #   make wheel        build/wheel/fasttoken-*.whl
 #   make clean
 #
@@ -107,8 +109,9 @@ test: .venv/extra-test
 test-cpu: .venv/extra-test
 	@mkdir -p build/test && rm -f build/test/cpu-*.xml
 	@set -e; for path in $$($(PY) -I -c 'import fasttoken; print(*fasttoken.backend().cpus)'); do \
-		echo "make: the suite on CPU path $$path"; \
-		FASTTOKEN_IMPL=native FASTTOKEN_CPU=$$path $(PYTEST) --junit-xml=build/test/cpu-$$path.xml; \
+		echo "make: the core on CPU path $$path"; \
+		FASTTOKEN_IMPL=native FASTTOKEN_CPU=$$path $(PYTEST) tests/test_parity.py \
+			tests/test_formats.py tests/test_batch.py --junit-xml=build/test/cpu-$$path.xml; \
 	done
 
 .PHONY: lint
@@ -179,6 +182,15 @@ fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 			{ cat build/fuzz/$$name.log; exit 1; }; \
 		grep number_of_executed_units build/fuzz/$$name.log; \
 	done
+
+# Benchmarks -----------------------------------------------------------------------------------
+
+.PHONY: bench bench-quick instructions
+bench bench-quick: .venv/extra-bench
+	@PYTHONPATH= $(PY) -m benchmarks $(if $(filter %-quick,$@),--quick)
+
+instructions: .venv/extra-bench
+	@$(PY) -m benchmarks.instructions --check
 
 .PHONY: clean
 clean:
