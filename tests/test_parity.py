@@ -4,16 +4,25 @@ value is of the wrong type, which the package itself never passes on)."""
 import inspect
 import pickle
 import random
+import struct
 import zlib
 
 import numpy as np
 import pytest
 from helpers import CERTIFICATE, vectors, zlib_is_stock
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fasttoken import MalformedToken
-from fasttoken._pure import Check, Envelope, Slot, SlotKind
+from fasttoken import MalformedToken, Project
+from fasttoken._pure import (
+    Check,
+    Envelope,
+    Pattern,
+    PatternField,
+    Question,
+    Slot,
+    SlotKind,
+)
 
 pytestmark = pytest.mark.once
 stock_zlib = pytest.mark.skipif(
@@ -678,8 +687,8 @@ def test_mint_checked(pure, native, data, checks):
     values = [data.draw(UNUSUAL, label="value") for _ in checks]
     issue_ts, salt = data.draw(UNUSUAL), data.draw(UNUSUAL)
     segments = [ISSUE_TS, SALT, *(Slot(SlotKind.STR, column) for column in range(len(checks)))]
-    layout = Envelope.ACCESS_TOKEN2, "007", [segments], checks
-    row = issue_ts, salt, values
+    layout = Envelope.ACCESS_TOKEN2, "007", [segments, [b"other", *segments]], checks
+    row = issue_ts, salt, values, data.draw(st.integers(0, 1))
     specified = mint_one(pure, layout, "mint_checked", *row)
     assert mint_one(native, layout, "mint_checked", *row) == specified
     assert specified[0] in (str, type(None))
@@ -710,6 +719,158 @@ def test_mint_checked_wants_a_value_for_each_check(pure, native):
         for values in ([], [1, 2]):
             with pytest.raises(ValueError):  # noqa: PT011 (the texts are not one)
                 core.mint_checked(layout, core.Certificate(b"c"), 1, 2, values)
+
+
+# Accepting ------------------------------------------------------------------------------------
+
+NOW, LEEWAY = 1_700_000_000, 30
+ASCII = bytes(33 <= byte < 127 and byte != ord("*") for byte in range(256))
+RTC = Pattern(
+    1, 1, (2, 3), (PatternField(Check(1, 9, ASCII, 20), 1), PatternField(Check(1, 9, ASCII, 30), 2))
+)
+RTM = Pattern(2, 1, (), (PatternField(Check(1, 9, ASCII, 20), 0),))
+FPA = Pattern(4, 1, (), ())
+APP = CERTIFICATE.encode()[::-1]
+KEYS = [CERTIFICATE.encode(), b"another certificate"]
+
+
+@st.composite
+def bodies(draw, pure):
+    """A 007 body that is nearly one of RTC, RTM and FPA, and often just that."""
+
+    def usually(good, *odd):
+        return draw(st.sampled_from([good] * (30 * len(odd)) + list(odd)))
+
+    def privileges(*keys):
+        given = [(key, usually(0, 60, 86_400, 86_401, 29, 30)) for key in keys]
+        if usually(False, True):
+            given.append(draw(st.sampled_from([(4, 0), (1, 5), (0, 0), (9, 9)])))
+        count = usually(len(given), 0, len(given) + 1)
+        packed = b"".join(pure.pack_u16(key) + pure.pack_u32(when) for key, when in given)
+        return pure.pack_u16(count) + packed
+
+    def text(good):
+        return pure.pack_str(usually(good, b"", b"*", b"other", good + b"x", b"\xff", b"x" * 31))
+
+    services = usually(3, 0, 1, 2, 4)
+    body = pure.pack_str(usually(APP, b"", APP[:-1], b"f" * 32))
+    body += pure.pack_u32(usually(NOW, NOW - 86_400, NOW + 30, NOW + 31, NOW - 30, NOW - 3600, 0))
+    body += pure.pack_u32(usually(3600, 0, 86_400, 86_401, 29, 30, 1))
+    body += pure.pack_u32(draw(u32)) + pure.pack_u16(services)
+    if services > 0:
+        body += pure.pack_u16(usually(1, 2, 77)) + privileges(1, usually(2, 3, 4))
+        body += text(b"room") + text(b"ann")
+    if services > 1:
+        body += pure.pack_u16(usually(2, 1)) + privileges(1) + text(b"ann")
+    if services > 2:
+        body += pure.pack_u16(4) + privileges(usually(1, 2))
+    if services > 3:
+        body += pure.pack_u16(4) + privileges(1)
+    return body + usually(b"", b"tail", b"x" * 1900, b"x" * 2000)
+
+
+@st.composite
+def tokens_007(draw, pure):
+    """A token, nearly or wholly good."""
+    body = draw(bodies(pure))
+    signer = pure.Certificate(draw(st.sampled_from([*KEYS * 3, b"a stranger's"])))
+    signature = (
+        signer.sign_access_token2(*struct.unpack_from("<I4xI", body, 2 + len(APP)), body)
+        if (len(body) > 60)
+        else bytes(32)
+    )
+    token = "007" + pure.encode(pure.deflate(pure.pack_str(signature) + body))
+    change = draw(st.sampled_from([None] * 20 + ["cut", "flip", "prefix", "pad", "text"]))
+    if change == "cut":
+        token = token[: draw(st.integers(0, len(token)))]
+    elif change == "flip":
+        at = draw(st.integers(0, len(token) - 1))
+        token = token[:at] + draw(st.sampled_from("A/z+=")) + token[at + 1 :]
+    elif change == "prefix":
+        token = "006" + token[3:]
+    elif change == "pad":
+        token += "===="
+    elif change == "text":
+        token = draw(st.text(max_size=9))
+    return token
+
+
+def same_accept(pure, native, question, tokens, keys, *rest):
+    data, offsets, _ = pure.text_column(tokens)
+
+    def run(core):
+        certificates = [core.Certificate(key) for key in keys]
+        return outcome(core.accept, Question(*question), certificates, data, offsets, *rest)
+
+    specified = run(pure)
+    assert run(native) == specified
+    return specified
+
+
+@settings(
+    max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(st.data())
+def test_accept(pure, native, data):
+    tokens = data.draw(st.lists(tokens_007(pure), min_size=1, max_size=4), label="tokens")
+    rows = len(tokens)
+    names = st.sampled_from(["room"] * 5 + ["other", "", "roo"])
+    users = st.sampled_from(["ann"] * 5 + ["bob", ""])
+
+    def asked(values):
+        many = data.draw(st.lists(values, min_size=rows, max_size=rows))
+        column = pure.text_column(many)[:2]
+        one = pure.text_column(many[:1])[:2]
+        wide, narrow = column, (column[0], column[1].astype(np.int32))
+        return data.draw(st.sampled_from([None, wide, narrow, one]))
+
+    numbers = np.array(data.draw(st.lists(st.integers(0, 20), min_size=rows, max_size=rows)), "<u4")
+    uids = data.draw(st.sampled_from([asked(users), asked(users), numbers]))
+    now = data.draw(st.sampled_from([NOW, NOW, NOW, NOW + 3599, NOW + 3600, NOW + 3630, NOW - 1]))
+    question = (
+        (RTC, RTM, FPA),
+        APP,
+        now,
+        LEEWAY,
+        86_400,
+        data.draw(st.sampled_from([2047, 2047, 200])),
+    )
+    keys = KEYS[: data.draw(st.integers(1, 2))]
+    start = data.draw(st.integers(0, rows - 1))
+    same_accept(pure, native, question, tokens, keys, asked(names), uids, start, rows)
+
+
+def test_accept_of_good_tokens(pure, native):
+    """Which certificate signed, and the earliest end; in more than one block of rows."""
+    project = [Project(APP.decode(), key) for key in (CERTIFICATE, "f" * 32)]
+    tokens, expected = [], []
+    for row in range(300):
+        mint = project[row % 2].rtc_token
+        tokens.append(
+            mint(
+                "room", row + 1, expire=60 + row, privilege_expire=row % 50, issue_ts=NOW, salt=row
+            )
+        )
+        expected.append((1 + row % 2, NOW + (row % 50 or 60 + row)))
+    tokens[7] = tokens[7][:-4]
+    tokens[250] = project[0].rtc_token("other", 251, issue_ts=NOW)
+    expected[7] = expected[250] = 0, 0
+    keys = [CERTIFICATE.encode(), b"f" * 32]
+    names = pure.text_column(["room"])[:2]
+    uids = np.arange(1, 301, dtype=np.uint32)
+    question = (RTC,), APP, NOW, 0, 86_400, 2047
+    (_, which), (_, ends) = same_accept(pure, native, question, tokens, keys, names, uids, 0, 300)
+    assert list(zip(which, ends, strict=True)) == expected
+
+
+def test_accept_wants_one_certificate_or_two(pure, native):
+    column = pure.text_column(["007"])[:2]
+    for count in (0, 3):
+        certificates = [native.Certificate(b"c")] * count
+        with pytest.raises(ValueError, match="certificates must be one or two"):
+            native.accept(
+                Question((RTC,), APP, 1, 1, 1, 1), certificates, *column, None, None, 0, 1
+            )
 
 
 # What only C has to refuse --------------------------------------------------------------------
