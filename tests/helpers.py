@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zlib
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import fasttoken
@@ -22,6 +23,10 @@ FIXED = {"issue_ts": ISSUE_TS, "salt": SALT}
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(fasttoken.__file__).parent
+
+NATIVE_WAS_BUILT = any(
+    (PACKAGE / "_native" / f"core{suffix}").exists() for suffix in EXTENSION_SUFFIXES
+)
 
 SERVICES = {
     "rtc": services.Rtc,

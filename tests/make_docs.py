@@ -116,7 +116,8 @@ JSON_HEAD = """
 
 With `--json` a command answers with one JSON object on standard output, on one line unless that is
 a terminal. Its exit code is the same as without. Fields are never removed or renamed within a major
-version; new ones may come. The JSON Schema is `docs/cli.schema.json`.
+version; new ones may come. The JSON Schema is `docs/cli.schema.json`; what `migrate` answers stands
+in `docs/upgrading.md`.
 """
 
 

@@ -1,6 +1,7 @@
 """Batches: every row is the token that one call would make, whatever the columns come from."""
 
 import dataclasses
+import time
 import warnings
 
 import numpy as np
@@ -900,13 +901,13 @@ def test_arrow_columns_of_the_other_kind():
 
 def test_privilege_keys_are_never_columns():
     for privileges in ({-1: [5]}, {65536: [5]}, {"x": [5]}, {"x": [5], 1: [5]}, {True: [5]}):
-        with pytest.raises(FieldError, match="^privilege: must be"):
+        with pytest.raises(FieldError, match=r"^privilege: must be"):
             PROJECT.tokens([Rtc("room", 7, privileges)])
 
 
 def test_wrong_batches_of_services():
     for services in ([None], [Rtc("a", [1]), "b"], "ab"):
-        with pytest.raises(FieldError, match="^services: must hold services"):
+        with pytest.raises(FieldError, match=r"^services: must hold services"):
             PROJECT.tokens(services)
 
 
@@ -930,8 +931,6 @@ def test_bad_rows_are_no_warning():
 
 
 def test_default_time_is_now():
-    import time
-
     before = int(time.time())
     tokens = PROJECT.rtc_tokens("room", UIDS)
     old = PROJECT.rtc_tokens_006("room", UIDS)

@@ -50,6 +50,7 @@ ENV = {
     "COLUMNS": "200",
 }
 NO_PROJECT = dict.fromkeys(ENV)
+HEAVY = {"fasttoken.migrate", "libcst", "pyarrow", "pydantic", "rich"}
 AT = ("--now", str(NOW))
 
 
@@ -593,3 +594,17 @@ def test_completion_is_offered() -> None:
         "_FASTTOKEN_COMPLETE": "complete_bash",
     }
     assert process(**words).stdout.split() == [b"inspect"]
+
+
+def test_inspect_starts_without_what_it_does_not_need() -> None:
+    """What makes the start slow is imported by the commands that need it."""
+    code = (
+        "import sys, fasttoken.cli\n"
+        f"sys.argv = ['fasttoken', 'inspect', {GOOD!r}]\n"
+        "try:\n    fasttoken.cli.main()\n"
+        "except SystemExit:\n    print(*sorted(sys.modules), sep='\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    loaded = set(done.stdout.decode().split())
+    assert "fasttoken.cli.inspect" in loaded
+    assert loaded.isdisjoint(HEAVY)

@@ -58,11 +58,10 @@ def as_read(claims):
     for service in sorted(claims.services, key=lambda service: service.TYPE):
         for name in ("uid", "account"):
             value = getattr(service, name, None)
-            if isinstance(value, str) and value.isascii() and value.isdigit():
-                if str(int(value)) == value and 0 < int(value) < 2**32:
-                    service = dataclasses.replace(service, **{name: int(value)})
-            if value == "":
-                service = dataclasses.replace(service, **{name: 0})
+            if value == "" or (isinstance(value, str) and value.isascii() and value.isdigit()):
+                number = int(value or "0")
+                if value == "" or (str(number) == value and 0 < number < 2**32):
+                    service = dataclasses.replace(service, **{name: number})
         read.append(service)
     return dataclasses.replace(claims, services=tuple(read))
 

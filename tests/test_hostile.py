@@ -28,15 +28,21 @@ SAMPLES = [vectors(name)[row][1] for name in FILES for row in (0, 7, 11)]
 WHOSE = [{}, {"channel_name": "room", "uid": 7}, {"channel_name": "room", "uid": "ann"}]
 
 
+def read(token):
+    """The parsed token, or the error; anything but `MalformedToken` fails the test."""
+    try:
+        return parse(token)
+    except MalformedToken as error:
+        return error
+
+
 def survives(token):
     """Reading and verifying give an answer or a fasttoken error; claims have a repr and a hash."""
-    try:
-        parsed = parse(token)
-    except FastTokenError as error:
-        assert isinstance(error, MalformedToken)
-        assert error.stage in ("prefix", "base64", "zlib", "field")
-        assert error.rule
-        assert len(token) < 12 or token not in str(error)
+    parsed = read(token)
+    if isinstance(parsed, MalformedToken):
+        assert parsed.stage in ("prefix", "base64", "zlib", "field")
+        assert parsed.rule
+        assert len(token) < 12 or token not in str(parsed)
     else:
         assert repr(parsed)
         hash(parsed.claims)
@@ -281,9 +287,8 @@ def test_odd_channel_names_and_uids(token, value):
         try:
             result = PROJECT.verify_signature(token, **whose)
         except FieldError as error:
-            assert error.field in ("channel_name", "uid")
-        else:
-            assert result in ("primary", None)
+            result = error.field
+        assert result in ("primary", None, "channel_name", "uid")
 
 
 # Bombs ----------------------------------------------------------------------------------------
@@ -377,7 +382,8 @@ from fasttoken.formats import access_token2
 
 def calls(count):
     head = pack_str(b"a" * 32) + pack_u32(1) * 3
-    body = head + pack_u16(count) + (pack_u16(2) + pack_u16(1) + pack_u16(1) + pack_u32(5) + pack_str(b"")) * count
+    service = pack_u16(2) + pack_u16(1) + pack_u16(1) + pack_u32(5) + pack_str(b"")
+    body = head + pack_u16(count) + service * count
     token = access_token2.seal(bytes(32), body)
     made = 0
     def count_call(frame, event, argument):

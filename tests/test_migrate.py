@@ -179,6 +179,25 @@ CASES = [
     case("the clock last", call("3600 + int(time.time())"), called("3600")),
     case("cut at the end", call("int(time.time() + 3600)"), called("3600")),
     case("parentheses", call("(int(time.time()) + (3600))"), called("3600")),
+    case("a choice", call("time.time() + (9 if x else 5)"), called("int(9 if x else 5)")),
+    case("a walrus", call("int(time.time()) + (n := 5)"), called("(n := 5)")),
+    case(
+        "a decorator",
+        f"import time\n{HEAD}@d({RTC}(A, C, 'x', 7, 1, time.time() + 9))\ndef f(): pass\n",
+        f"{NEW_HEAD}@d(Project(A, C).rtc_token('x', 7, \"publisher\", expire=9))\ndef f(): pass\n",
+    ),
+    case(
+        "one line",
+        f"import time\n{HEAD}if x: now = time.time(); t = {RTC}(A, C, 'x', 7, 1, now + 9)\n",
+        f"{NEW_HEAD}if x: t = Project(A, C).rtc_token('x', 7, \"publisher\", expire=9)\n",
+    ),
+    case(
+        "an import of which some stays",
+        f"from agora_token_builder import (\n    RtcTokenBuilder,\n    RtmTokenBuilder,\n)\n"
+        f"t = {RTC}(A, C, 'x', 7, 1, 0)\nu = RtmTokenBuilder.buildToken(*x)\n",
+        "from agora_token_builder import (\n    RtmTokenBuilder,\n)\n"
+        f"{called('86400', channel=repr('x'))}u = RtmTokenBuilder.buildToken(*x)\n",
+    ),
     case("less some seconds", call("int(time.time()) + 3600 - 30"), called("3600 - 30")),
     *(
         case(f"role {role}", call(role=role), called(role=f'"{name}"'))
@@ -187,7 +206,7 @@ CASES = [
             ("1", "publisher"),
             ("101", "publisher"),
             ("2", "subscriber"),
-        ]  # fmt: skip
+        ]
     ),
     case(
         "role by choice",
@@ -266,13 +285,13 @@ CASES = [
         from time import time
         from agora_token_builder import RtcTokenBuilder
         t = RtcTokenBuilder.buildTokenWithAccount(
-            A, privilegeExpiredTs=int(time()) + n, role=2, account=who, channelName='x', appCertificate=C
+            A, privilegeExpiredTs=int(time()) + n, role=2, account=w, channelName=x, appCertificate=C
         )
         """,
         """\
         from fasttoken import Project
         t = Project(A, C).rtc_token(
-            expire=n, role="subscriber", uid=who, channel_name='x'
+            expire=n, role="subscriber", uid=w, channel_name=x
         )
         """,
     ),
@@ -291,7 +310,8 @@ CASES = [
     ),
     case(
         "clock used elsewhere",
-        f"import time\n{HEAD}now = int(time.time())\nprint(now)\nt = {RTC}(A, C, 'x', 7, 1, now + 9)\n",
+        f"import time\n{HEAD}now = int(time.time())\nprint(now)\n"
+        f"t = {RTC}(A, C, 'x', 7, 1, now + 9)\n",
         f"import time\n{NEW_HEAD}now = int(time.time())\nprint(now)\n"
         "t = Project(A, C).rtc_token('x', 7, \"publisher\", expire=9)\n",
     ),
@@ -505,18 +525,39 @@ def test_rewritten_calls_are_listed():
 # Left alone -----------------------------------------------------------------------------------
 
 
-def within(prelude, expiry="end", role="1", more=""):
+def within(prelude, expiry="end", role="1"):
     """A function around a call; its first line is the third of the file."""
     body = indent(dedent(prelude), "    ")
-    return f"import time\n{HEAD}def f(ttl):\n{body}    return {RTC}(A, C, 'x', 7, {role}, {expiry}){more}\n"
+    last = f"    return {RTC}(A, C, 'x', 7, {role}, {expiry})\n"
+    return f"import time\n{HEAD}def f(ttl):\n{body}{last}"
 
 
 NOT_CLOCK = "is not known to be the current time plus a duration"
-ONE_BEFORE = "from agora_token_builder import RtcTokenBuilder\n"
 LEFT = {
     "a parameter": (
         within("", "ttl"),
-        (4, "expiry", "`ttl` is a parameter: only its callers know if it is the clock plus a duration"),
+        (4, "expiry", "`ttl` is a parameter: only its callers know if it is the clock plus a "
+        "duration"),
+    ),
+    "assigned in a comprehension": (
+        within("end = time.time() + 60\nx = [(end := 5) for _ in y]\n"),
+        (6, "expiry", "what `end` holds can't be followed"),
+    ),
+    "assigned by a match": (
+        within("end = time.time() + 60\nmatch ttl:\n    case [end]: pass\n"),
+        (7, "expiry", "what `end` holds can't be followed"),
+    ),
+    "assigned from within": (
+        within("end = time.time() + 60\ndef g():\n    nonlocal end\n    end = 3\ng()\n"),
+        (9, "expiry", "`end` is assigned more than once (lines 4, 7)"),
+    ),
+    "used in a string": (
+        within("end = time.time() + 60\nlog(f'{end}')\n"),
+        (6, "expiry", "`end` is also used on line 5, where it has to stay a timestamp"),
+    ),
+    "another clock": (
+        f"import time\n{HEAD}time = mine\nt = {RTC}(A, C, 'x', 7, 1, time.time() + 60)\n",
+        (4, "expiry", f"`time.time() + 60` {NOT_CLOCK}"),
     ),
     "assigned twice": (
         within("end = int(time.time())\nend = end + 60\n"),
@@ -527,17 +568,20 @@ LEFT = {
         (6, "expiry", "`end` is also used on line 5, where it has to stay a timestamp"),
     ),
     "at import": (
-        f"import time\n{HEAD}end = time.time() + 60\ndef f():\n    return {RTC}(A, C, 'x', 7, 1, end)\n",
+        f"import time\n{HEAD}end = time.time() + 60\n"
+        f"def f():\n    return {RTC}(A, C, 'x', 7, 1, end)\n",
         (5, "expiry", "`end` is computed outside this function or comprehension (line 3), at "
         "another time than the token is built"),
     ),
     "a class attribute": (
-        f"import time\n{HEAD}class K:\n    end = time.time() + 60\n    t = {RTC}(A, C, 'x', 7, 1, end)\n",
+        f"import time\n{HEAD}class K:\n    end = time.time() + 60\n"
+        f"    t = {RTC}(A, C, 'x', 7, 1, end)\n",
         (5, "expiry", "`end` is computed outside this function or comprehension (line 4), at "
         "another time than the token is built"),
     ),
     "in a loop": (
-        f"import time\n{HEAD}end = time.time() + 60\nfor u in us:\n    t = {RTC}(A, C, 'x', u, 1, end)\n",
+        f"import time\n{HEAD}end = time.time() + 60\n"
+        f"for u in us:\n    t = {RTC}(A, C, 'x', u, 1, end)\n",
         (5, "expiry", "`end` is computed once (line 3), and this call is in a loop"),
     ),
     "on some ways": (
@@ -551,6 +595,15 @@ LEFT = {
     "after an await": (
         within("end = time.time() + 60\nawait g()\n").replace("def f", "async def f"),
         (6, "expiry", "the program may wait (line 5) after `end` was computed (line 4)"),
+    ),
+    "waits for the duration": (
+        within("", "time.time() + (yield)"),
+        (4, "expiry", "the program may wait (line 4) after `time.time() + (yield)` was read"),
+    ),
+    "waits for another argument": (
+        f"import time\n{HEAD}async def f():\n    return {RTC}(A, C, role=1, channelName='x', "
+        "privilegeExpiredTs=time.time() + 9,\n        uid=await u())\n",
+        (4, "expiry", "the program may wait (line 5) after `time.time() + 9` was read"),
     ),
     "the duration changes": (
         within("end = int(time.time()) + ttl\nttl = 9\n"),
@@ -624,7 +677,8 @@ LEFT = {
         (2, "arguments", "buildTokenWithUid has no parameter expire"),
     ),
     "order of evaluation": (
-        HEAD + f"t = {RTC}(channelName=g(), appId=h(), appCertificate=C, uid=7, role=1, privilegeExpiredTs=0)\n",
+        HEAD + f"t = {RTC}(channelName=g(), appId=h(), appCertificate=C, uid=7, role=1, "
+        "privilegeExpiredTs=0)\n",
         (2, "arguments", "the arguments would be evaluated in another order"),
     ),
     "any user, any channel": (
@@ -637,7 +691,8 @@ LEFT = {
         (2, "origin", "`RtcTokenBuilder` comes from mylib, which is not known to be AgoraIO's"),
     ),
     "or nothing": (
-        f"try:\n    {ONE_BEFORE}except ImportError:\n    RtcTokenBuilder = None\nt = {RTC}(A, C, 'x', 7, 1, 0)\n",
+        f"try:\n    {HEAD}except ImportError:\n    RtcTokenBuilder = None\n"
+        f"t = {RTC}(A, C, 'x', 7, 1, 0)\n",
         (5, "origin", "`RtcTokenBuilder` is bound more than once (lines 2, 4)"),
     ),
     "not called": (
@@ -651,8 +706,8 @@ LEFT = {
     "AccessToken of two times": (
         "from src.AccessToken import AccessToken\nA, C = conf\nk = AccessToken(A, C, 'x', 7)\n"
         "k.addPrivilege(1, 0)\nk.addPrivilege(1000, 0)\nt = k.build()\n",
-        (3, "privileges", "no role grants exactly the privileges 1, 1000: use Project.token with an "
-        "Rtc service"),
+        (3, "privileges", "no role grants exactly the privileges 1, 1000: use Project.token with "
+        "an Rtc service"),
     ),
     "AccessToken with a salt": (
         "from src.AccessToken import AccessToken\nk = AccessToken(A, C, 'x', 7)\nk.salt = 1\n"
@@ -779,7 +834,8 @@ roles = st.sampled_from([
     ("if host:\n    role = Role_Admin\nelse:\n    role = 2\n", "role"),
 ])  # fmt: skip
 expiries = st.sampled_from([
-    ("", "0"), ("", "int(time.time()) + 3600"), ("", "time.time() + uid"), ("", "uid + time.time()"),
+    ("", "0"), ("", "int(time.time()) + 3600"), ("", "time.time() + uid"),
+    ("", "uid + time.time()"),
     ("", "int(time.time() + 60 * 60)"), ("", "int(time.time()) + (uid or 5)"),
     ("", "time.time() + 90000"), ("", "int(time.time()) + uid / 2 + 1.5"),
     ("end = time.time() + uid\n", "end"), ("now = int(time.time())\n", "now + uid"),
@@ -943,16 +999,11 @@ def test_init_files_keep_their_imports():
 
 
 def test_files_that_are_not_the_projects_are_skipped(project):
-    source = call()
-    folder = project(
-        **{
-            name: source
-            for name in (
-                "app", "pkg__deep__mod", ".git__a", "node_modules__a", "build__a", "dist__a",
-                ".tox__a", "venv__a", "odd__lib__a", "x.egg-info__a",
-            )
-        }
-    )  # fmt: skip
+    names = (
+        "app pkg__deep__mod .git__a node_modules__a build__a dist__a .tox__a venv__a odd__lib__a "
+        "x.egg-info__a"
+    )
+    folder = project(**dict.fromkeys(names.split(), call()))
     (folder / "odd" / "pyvenv.cfg").touch()
     (folder / "link.py").symlink_to(folder / "app.py")
     found = [migration.path.relative_to(folder).as_posix() for migration in migrate_path(folder)]

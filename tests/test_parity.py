@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fasttoken import MalformedToken
 from fasttoken._pure import Check, Envelope, Slot, SlotKind
 
+pytestmark = pytest.mark.once
 stock_zlib = pytest.mark.skipif(
     not zlib_is_stock(), reason="this platform's zlib is not stock: the pure core's bytes differ"
 )

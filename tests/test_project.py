@@ -1,6 +1,5 @@
 """Project: what each builder puts into a token, its strict edges, and certificates that stay in."""
 
-import contextlib
 import copy
 import enum
 import hashlib
@@ -15,7 +14,6 @@ from helpers import APP_ID, CERTIFICATE, FIXED, ISSUE_TS, PACKAGE, SALT, SECONDA
 
 import fasttoken.project
 from fasttoken import FieldError, Project, Role, TokenWarning, parse, rules
-from fasttoken.errors import FastTokenError
 from fasttoken.formats.access_token import AccessToken
 from fasttoken.formats.dynamic_key import KeyService
 from fasttoken.services import (
@@ -868,12 +866,14 @@ def test_certificates_are_in_no_frame_when_the_machine_fails(two_keys, monkeypat
 def test_certificates_are_in_no_frame_of_a_failing_verification(two_keys, version):
     key = two_keys.dynamic_key(version, "room", 1)
     for whose in ({}, {"channel_name": "\ud800", "uid": 1}, {"channel_name": "room", "uid": "x"}):
-        try:
+        if version < 4 and whose.get("channel_name") == "room":
+            continue  # these carry the uid, or sign none
+        with pytest.raises(FieldError) as caught:
             two_keys.verify_signature(key, **whose)
-        except Exception as error:
-            assert not shows_a_certificate(package_frames(error))
-    with contextlib.suppress(FastTokenError):
-        two_keys.verify_signature(two_keys.signaling_token("ann", 5))
+        assert not shows_a_certificate(package_frames(caught.value))
+    with pytest.raises(FieldError) as caught:
+        two_keys.verify_signature(two_keys.signaling_token("ann", 5), uid="\ud800")
+    assert not shows_a_certificate(package_frames(caught.value))
 
 
 def test_methods_do_not_hold_on_to_their_arguments(project):

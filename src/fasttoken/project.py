@@ -72,6 +72,11 @@ if TYPE_CHECKING:
         allow_wildcard: bool
         strict_lifetime: bool
 
+    class RtcBatchOptions(BatchOptions, total=False):
+        """What a batch of 007 RTC tokens takes besides."""
+
+        privilege_expire: int | Column
+
     AnyRole = Role | Literal["publisher", "subscriber", 1, 2]
 
 HOUR = 3600  # seconds
@@ -652,6 +657,79 @@ class Project:
         """
         return self._batch([_checked_services(services)], None, expire, output, errors, **options)
 
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> list[str]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> Tokens: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> npt.NDArray[np.bytes_]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
+
     def rtc_tokens(
         self,
         channel_names: str | Column,
@@ -694,11 +772,84 @@ class Project:
             layout, columns, self._primary, issue_ts, salts, choices, threads, output, errors
         )
 
+    @overload
     def rtc_tokens_006(
         self,
         channel_names: str | Column,
         uids: int | str | Column,
-        roles: AnyRole | Column = Role.PUBLISHER,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> list[str]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> Tokens: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> npt.NDArray[np.bytes_]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
+
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = Role.PUBLISHER,
         expire: int | Column = HOUR,
         *,
         issue_ts: int | Column | None = None,

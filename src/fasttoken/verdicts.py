@@ -168,7 +168,7 @@ def _pattern(service: type[Service], ask_channel: bool, ask_user: bool) -> Patte
     return Pattern(service.TYPE, int(entry[0]), tuple(publishes), tuple(fields))
 
 
-def _patterns(tokens: list[Any], asks_channel: bool) -> tuple[Pattern, ...]:
+def _patterns(tokens: list[Any], asks_channel: bool, asks_user: bool) -> tuple[Pattern, ...]:
     """The services to expect in a column: those of the first token that can be read."""
     for token in tokens:
         try:
@@ -180,7 +180,8 @@ def _patterns(tokens: list[Any], asks_channel: bool) -> tuple[Pattern, ...]:
         services = [type(service) for service in claims.services]
         names = [{field.name for field in service.FIELDS} for service in services]
         with_channel = [not fields.isdisjoint(CHANNEL_FIELDS) for fields in names]
-        if asks_channel and not any(with_channel):
+        with_user = [not fields.isdisjoint(USER_FIELDS) for fields in names]
+        if asks_channel > any(with_channel) or asks_user > any(with_user):
             return ()
         # Where channels are, the user that was asked about is the one in the channel.
         found = [
@@ -210,7 +211,7 @@ def _plain(
         hmac.compare_digest(certificate.reveal().lower(), app_id.lower())
         for certificate in certificates
     )
-    patterns = _patterns(tokens, channels != [None])
+    patterns = _patterns(tokens, channels != [None], users != [None])
     if swapped or not patterns or not 0 <= now <= rules.U32_MAX:
         return nobody
     question = Question(patterns, app_id, now, leeway, rules.DAY, rules.TOKEN_CHARACTERS)

@@ -11,8 +11,7 @@ import zlib
 import numpy as np
 
 from .. import _pure
-from .._pure import Check, Envelope, Pattern, PatternField, Question, Slot, SlotKind
-from .._pure import __all__ as __all__
+from .._pure import Envelope, SlotKind
 from ..errors import CoreError, MalformedToken
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -433,7 +432,9 @@ cdef _column(ft_column *out, kind, column, Py_ssize_t rows):
     return data, offsets
 
 
-cdef size_t _deflate_long(const uint8_t *data, size_t n, uint8_t *out, size_t capacity) noexcept with gil:
+cdef size_t _deflate_long(
+    const uint8_t *data, size_t n, uint8_t *out, size_t capacity
+) noexcept with gil:
     """Long payloads go through Python's zlib."""
     try:
         stream = zlib.compress(PyBytes_FromStringAndSize(<const char *> data, n), 6)
@@ -655,8 +656,9 @@ def mint(
     if c_columns == NULL:
         raise MemoryError
     try:
-        kept = [
-            _column(&c_columns[column], kind, columns[column], stop) for kind, column in layout.slots
+        _kept = [
+            _column(&c_columns[column], kind, columns[column], stop)
+            for kind, column in layout.slots
         ]
         rows.certificate = certificate.text
         rows.certificate_n = certificate.n
@@ -874,7 +876,7 @@ def accept(
     for i, certificate in enumerate(certificates):
         q.certificates[<Py_ssize_t> i] = certificate.text
         q.certificate_n[<Py_ssize_t> i] = certificate.n
-    kept = [
+    _kept = [
         _column(&tokens, SlotKind.RAW, (data, offsets), stop),
         _ask(&q.asked[0], &channel_column, channel_names, stop),
         _ask(&q.asked[1], &uid_column, uids, stop),
@@ -888,9 +890,11 @@ def accept(
     return which, ends
 
 
-for _name in _pure.__all__:
-    if callable(globals()[_name]) and not isinstance(globals()[_name], type):
-        try:
-            globals()[_name].__doc__ = getattr(_pure, _name).__doc__
-        except AttributeError:
-            pass
+# What is data in both cores exists once, and docstrings are written once.
+__all__ = _pure.__all__
+for _name in __all__:
+    _pure_one = getattr(_pure, _name)
+    if _name not in globals():
+        globals()[_name] = _pure_one
+    elif not isinstance(_pure_one, type):
+        globals()[_name].__doc__ = _pure_one.__doc__

@@ -68,6 +68,9 @@ class Expiry:
         duration, whole = self._epoch(node, call, [])
         if duration is None:
             raise Left("expiry", f"{shown(node)} is the current time: the token expires at once")
+        wait = self.names.waits_between(node, call)
+        if wait is not None:
+            raise Left("expiry", f"the program may wait (line {wait}) after {shown(node)} was read")
         seconds = self.names.constant(duration, scope)
         if isinstance(seconds, (int, float)):
             if int(seconds) <= 0:

@@ -86,6 +86,7 @@ def _migrated(
     left += _remaining(names, [call for call, _ in failures], edits)
     notes = [note for plan in plans for note in plan.notes]
     after = names.module.visit(Apply(edits)).bytes if plans else source
+    _parsed(after)  # to hand out what can't be parsed would be worse than to do nothing
     rewritten = [
         Rewritten(names.line(plan.site.call), plan.site.builder, plan.method) for plan in plans
     ]

@@ -32,8 +32,10 @@ def within(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def stripped(node: cst.BaseExpression) -> cst.BaseExpression:
-    """Without its own parentheses; a name keeps them, so that it stays the same node."""
-    if isinstance(node, cst.Name) or not node.lpar:
+    """Without its own parentheses, where an argument needs none. A name keeps them, so that it
+    stays the same node."""
+    bare = (cst.BaseNumber, cst.BinaryOperation, cst.BooleanOperation, cst.IfExp, cst.Call)
+    if not isinstance(node, bare) or not node.lpar:
         return node
     return node.with_changes(lpar=(), rpar=())
 
@@ -103,6 +105,8 @@ class Names:
             target = node.name
         elif isinstance(node, cst.MatchMapping):
             target = node.rest
+        elif isinstance(node, cst.NamedExpr):  # in a comprehension it binds outside of it
+            target = node.target
         elif isinstance(node, cst.Del):
             for part in within(node.target):
                 if isinstance(part, cst.Name):
@@ -144,10 +148,10 @@ class Names:
         return self._scopes.get(node)
 
     def waits_between(self, first: cst.CSTNode, last: cst.CSTNode) -> int | None:
-        """The line where the program may be held up after ``first``, before ``last`` ends."""
+        """The line where the program may be held up in or after ``first``, before ``last`` ends."""
         for wait in self.waits:
             node = self.parent(wait) if isinstance(wait, cst.Asynchronous) else wait
-            if self.end(first) <= self.start(node) < self.end(last):
+            if self.start(first) <= self.start(node) < self.end(last):
                 return self.line(node)
         return None
 
@@ -160,9 +164,9 @@ class Names:
             yield node
 
     def statement(self, node: cst.CSTNode) -> cst.CSTNode:
-        """The small statement that a node is part of."""
-        both = (node, *self.ancestors(node))
-        return next(part for part in both if isinstance(part, cst.BaseSmallStatement))
+        """The innermost statement that a node is part of."""
+        kinds = (cst.BaseSmallStatement, cst.BaseCompoundStatement)
+        return next(part for part in (node, *self.ancestors(node)) if isinstance(part, kinds))
 
     def block(self, node: cst.CSTNode) -> cst.CSTNode:
         """The block that holds a node's statement."""

@@ -58,16 +58,6 @@ enum {
     NICE_LENGTH = 128   /* a candidate this long ends the search */
 };
 
-static inline uint32_t load32le(const uint8_t *in)
-{
-    uint32_t x;
-    memcpy(&x, in, 4);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap32(x);
-#endif
-    return x;
-}
-
 static inline uint64_t load64le(const uint8_t *in)
 {
     uint64_t x;
@@ -447,12 +437,14 @@ static void build_dynamic(const symbol_counts *c, dynamic_code *d)
 
 #include "deflate_bound.h"
 
-/* At most 255 symbols: bytes suffice. */
-static void count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *c)
+/* Returns 0 if the payload has too many symbols or one of them too often for bytes. */
+static int count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *c)
 {
     const uint8_t *in = w->window;
     const ft_deflate_match *match = w->matches, *end = match + w->match_count;
+    const size_t symbols = w->literal_count + w->match_count + 1;
     size_t i = 0;
+    if (symbols > BOUND_MAX_SYMBOLS || w->match_count > 255) return 0;
     clear(c, sizeof *c);
     for (; match < end; match++) {
         while (i < match->at) c->literal[in[i++]]++;
@@ -463,6 +455,10 @@ static void count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *
     }
     while (i < n) c->literal[in[i++]]++;
     c->literal[END_OF_BLOCK]++;
+    if (symbols <= 255) return 1;
+    unsigned total = 0; /* a count that went over 255 is missing in it */
+    for (unsigned s = 0; s < 288; s++) total += c->literal[s];
+    return total == symbols;
 }
 
 /* ------------------------------------------------------------------ bits */
@@ -630,8 +626,7 @@ static inline size_t block_bytes(size_t bits) { return (bits + 7) >> 3; }
 static int fixed_wins(size_t n, const ft_deflate_work *w, size_t whole_bytes_bits)
 {
     small_counts counts;
-    if (w->literal_count + w->match_count + 1 > BOUND_MAX_SYMBOLS) return 0;
-    count_few_symbols(n, w, &counts);
+    if (!count_few_symbols(n, w, &counts)) return 0;
     return dynamic_bits_below(&counts, w) + 3 + 7 >= whole_bytes_bits;
 }
 
@@ -688,9 +683,9 @@ size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 /* ------------------------------------------------------------------ many payloads */
 
 enum {
-    LANE_MAX_SYMBOLS = 1000, /* below Fibonacci's 2,584: no tree is deeper than 15 */
-    LANE_PAD = 0x7fff,       /* above all keys, which are frequency << 4 | depth */
-    LANE_ADJACENT = 128
+    LANE_PAD = 0x7fff, /* above all keys, which are frequency << 4 | depth */
+    LANE_ADJACENT = 128,
+    SURELY_DYNAMIC = 64 /* bits that the bound is seldom off: lanes would be in vain */
 };
 
 #define LANE_BYTES 16
@@ -780,7 +775,7 @@ static size_t zlib_exact(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_w
 
 /* Puts the counts of a payload into a free lane of the group that suits it; returns the group, or
  * NULL if the payload does not fit in. */
-static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts *c, size_t symbols)
+static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts *c)
 {
     /* the most symbols of each group: the time goes with the square */
     static const uint8_t most[FT_DEFLATE_GROUPS] = {68, 84, 120, FT_DEFLATE_SLOTS};
@@ -798,20 +793,18 @@ static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts 
     for (const uint8_t *m = most; slots > *m; m++) lanes++;
     const unsigned lane = lanes->filled;
 
-    unsigned slot = 0, high = 0, total = 0;
+    unsigned slot = 0, high = 0;
     uint64_t before = 0;
     for (unsigned k = 0; k < 5; k++) {
         const uint64_t adjacent = used[k] & (used[k] << 1 | before >> 63);
         before = used[k];
         for (uint64_t bits = used[k]; bits; bits &= bits - 1) {
             unsigned s = (unsigned)__builtin_ctzll(bits), frequency = c->literal[64 * k + s];
-            total += frequency;
             high |= frequency;
             lanes->literal[++slot][lane] = (uint8_t)(frequency | (adjacent >> s & 1) << 7);
         }
     }
-    /* the counts are bytes: if one of them overflowed, the total shows it */
-    if (high >= LANE_ADJACENT || total != symbols) return NULL;
+    if (high >= LANE_ADJACENT) return NULL;
     lanes->literal_used[lane] = (uint8_t)slot;
 
     const uint64_t forced = forced_distances(distance_used[0]);
@@ -868,21 +861,25 @@ void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out
             continue;
         }
         uint8_t *end = begin_fixed(in[i], n[i], out[i], w);
-        size_t bytes = (size_t)(end - (out[i] + 2)), symbols = w->literal_count + w->match_count + 1;
+        size_t bytes = (size_t)(end - (out[i] + 2));
         ft_deflate_lanes *lanes = NULL;
-        int fixed = 0;
-        if (n[i] + 4 > bytes && symbols <= LANE_MAX_SYMBOLS) {
-            small_counts counts;
-            count_few_symbols(n[i], w, &counts);
-            if (symbols <= BOUND_MAX_SYMBOLS &&
-                (tried < 16 || 100 * proved >= way->bound_percent * tried)) {
-                fixed = dynamic_bits_below(&counts, w) + 3 + 7 >= 8 * bytes;
+        int settled = 0;
+        small_counts counts;
+        if (n[i] + 4 > bytes && count_few_symbols(n[i], w, &counts)) {
+            if (tried < 16 || 100 * proved >= way->bound_percent * tried) {
+                unsigned bound = dynamic_bits_below(&counts, w);
+                if (bound + 3 + 7 >= 8 * bytes) {
+                    settled = 1;
+                } else if (bound != 0 && bound + SURELY_DYNAMIC < 8 * bytes) {
+                    settled = 1;
+                    end = choose_block(n[i], out[i], end, w);
+                }
                 tried++;
-                proved += (size_t)fixed;
+                proved += (size_t)settled;
             }
-            if (!fixed) lanes = fill_lane(w->lanes, &counts, symbols);
+            if (!settled) lanes = fill_lane(w->lanes, &counts);
         }
-        if (!lanes && !fixed) end = choose_block(n[i], out[i], end, w);
+        if (!lanes && !settled) end = choose_block(n[i], out[i], end, w);
         out_n[i] = end_stream(n[i], out[i], end, w);
         if (lanes) {
             lanes->payload[lanes->filled++] = i;

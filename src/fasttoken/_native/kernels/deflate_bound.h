@@ -1,22 +1,22 @@
 /* A lower bound on the size of the dynamic block, without its trees: proof in docs/deflate.md,
- * whose names and section numbers this file follows.  Included by deflate.c only. */
+ * whose section numbers this file gives.  Included by deflate.c only. */
 
 /* What the bound is computed from: like symbol_counts, but bytes. */
 typedef struct {
     uint8_t literal[320]; /* 286 symbols, the rest 0 */
     uint8_t distance[32];
-    unsigned symbols;    /* sum of literal[], at most 255 */
     unsigned extra_bits; /* of all lengths and distances */
 } small_counts;
 
 enum {
-    BOUND_MAX_SYMBOLS = 255, /* below Fibonacci's 377: no code is longer than 11 bits */
+    BOUND_MAX_SYMBOLS = 1000, /* below Fibonacci's 2,584: zlib's limit of 15 bits cannot act */
+    BOUND_MAX_USED = 200, /* symbols in use: numbers of them fit in bytes */
     BOUND_MAX_FREQUENCY = 63,
     BOUND_MAX_LENGTH = 12,
     BOUND_MAX_CLASSES = 128
 };
 
-/* ------------------------------------------------------------------ logarithms, section 6 */
+/* ------------------------------------------------------------------ logarithms, section 9 */
 
 /* log2(n) in units of 2^-24: at most 2 units below the true value, never above. */
 static uint32_t log2_below(uint32_t n)
@@ -281,7 +281,7 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
     return 1;
 }
 
-/* ------------------------------------------------------------------ distance tree, section 5 */
+/* ------------------------------------------------------------------ distance tree, section 6 */
 
 /* Cost and lengths of up to 6 codes: the tree is unique.  From 7 on the cost only. */
 static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uint8_t *at_depth)
@@ -328,7 +328,7 @@ static inline uint64_t forced_distances(uint64_t used)
     return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
 }
 
-/* ------------------------------------------------------------------ the bound */
+/* ------------------------------------------------------------------ the header, sections 7 and 8 */
 
 /* Places for the symbols that could be replaced by code 16. */
 enum { MAX_PLACES = 96 };
@@ -355,7 +355,8 @@ static inline unsigned sum_bytes(bytes16 x)
     return (unsigned)(sum * 0x0001000100010001u >> 48);
 }
 
-/* How many symbols have each frequency, ascending; 0 kinds if one is too high. */
+/* How many symbols have each frequency, ascending; 0 kinds if one is too high or there are too
+ * many. */
 static unsigned count_frequencies(const uint8_t *literal, uint8_t *frequencies, uint8_t *leaves)
 {
     bytes16 count[FEW + 1] = {{0}};
@@ -376,11 +377,15 @@ static unsigned count_frequencies(const uint8_t *literal, uint8_t *frequencies, 
                 if (high > BOUND_MAX_FREQUENCY) return 0;
             }
     }
+    unsigned used = high;
     for (unsigned few = 1; few <= FEW; few++) {
+        unsigned symbols = sum_bytes(count[few]);
+        used += symbols;
         frequencies[kinds] = (uint8_t)few;
-        leaves[kinds] = (uint8_t)sum_bytes(count[few]);
-        kinds += leaves[kinds] != 0;
+        leaves[kinds] = (uint8_t)symbols;
+        kinds += symbols != 0;
     }
+    if (used > BOUND_MAX_USED) return 0;
     for (unsigned k = 0; k < high; k++) {
         if (many[k] > BOUND_MAX_FREQUENCY) return 0;
         uint64_t bit = (uint64_t)1 << many[k];
