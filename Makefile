@@ -117,7 +117,7 @@ test-cpu: .venv/extra-test
 .PHONY: lint
 lint: .venv/extra-lint
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m ruff format --check --quiet --exclude '*.md' .
 	@$(PY) -m mypy
 	@$(PY) -m mypy examples
 	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint --quiet src
