@@ -1,8 +1,8 @@
 """The core in use: native where it was built, else the pure Python that specifies it.
 
 ``FASTTOKEN_IMPL`` says which: ``auto`` (the default), ``native`` or ``pure``.
-``FASTTOKEN_CPU`` forces one path of the native kernels: ``auto``, or a name that
-`backend` lists. Anything else is a `CoreError`.
+``FASTTOKEN_CPU`` forces one path of its kernels: ``auto``, or a name in `backend`'s ``cpus``
+(``python`` for the pure core). Anything else is a `CoreError`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ def _choose() -> tuple[str, str]:
 
 
 _implementation, _reason = _choose()
+
+if _implementation == "pure" and os.environ.get("FASTTOKEN_CPU", "auto") not in ("auto", "python"):
+    raise CoreError("FASTTOKEN_CPU must be auto or python for the pure core")
 
 if TYPE_CHECKING or _implementation == "pure":
     from ._pure import *  # noqa: F403

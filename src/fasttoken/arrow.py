@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._core import token_list
+from .errors import FieldError
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64] | npt.NDArray[np.int32]
@@ -240,6 +241,7 @@ _NUMBERS = dict(
 )
 _TEXTS = {b"u": "i4", b"U": "i8"}
 _VIEW = b"vu"
+_NULL = b"n"
 
 
 def is_column(value: object) -> bool:
@@ -250,7 +252,7 @@ def is_column(value: object) -> bool:
 def read(field: str, value: Any) -> Text | Numbers:
     """The buffers of an Arrow array or stream, borrowed; several chunks are joined by a copy.
 
-    Raises `TypeError` for an Arrow type that is neither text nor integers.
+    Raises `FieldError` for an Arrow type that is neither text nor integers.
     """
     if hasattr(value, "__arrow_c_array__"):
         schema_capsule, array_capsule = value.__arrow_c_array__()
@@ -270,11 +272,18 @@ def read(field: str, value: Any) -> Text | Numbers:
                 break
             chunks.append(_view(field, schema, owned.array, owned))
         if not chunks:
-            return Text(np.empty(0, np.uint8), np.zeros(1, np.int64))
+            return _no_rows(field, schema)
     finally:
         if schema.release:
             schema.release(schema)
     return chunks[0] if len(chunks) == 1 else _joined(chunks)
+
+
+def _no_rows(field: str, schema: Any) -> Text | Numbers:
+    """A column of no rows, of the type that the schema names."""
+    if schema.dictionary:
+        return _no_rows(field, schema.dictionary[0])
+    return _view(field, schema, _Array(buffers=(ctypes.c_void_p * 3)()), None)
 
 
 class _Owned:
@@ -291,7 +300,7 @@ class _Owned:
 def _check(field: str, stream: Any, code: int) -> None:
     if code:
         message = stream.get_last_error(stream) or b""
-        raise TypeError(f"{field}: the Arrow stream failed: {message.decode(errors='replace')}")
+        raise FieldError(field, f"the Arrow stream failed: {message.decode(errors='replace')}")
 
 
 def _buffer(array: Any, index: int, dtype: str, count: int) -> npt.NDArray[Any]:
@@ -318,13 +327,21 @@ def _view(field: str, schema: Any, array: Any, owner: object) -> Text | Numbers:
         values = _view(field, schema.dictionary[0], array.dictionary[0], owner)
         picks = _buffer(array, 1, _NUMBERS[code], stop)[start:]
         nulls = _nulls(array, start, stop)
-        if nulls is not None:
-            if nulls.all():
-                return Text(np.empty(0, np.uint8), np.zeros(len(nulls) + 1, np.int64), nulls)
-            picks = np.where(nulls, picks[~nulls][0], picks)
+        if nulls is None:
+            nulls = np.zeros(len(picks), np.bool_)
+        if len(values) == 0:  # then all rows are missing
+            if isinstance(values, Numbers):
+                return Numbers(np.zeros(len(picks), np.int64), nulls)
+            return Text(np.empty(0, np.uint8), np.zeros(len(picks) + 1, np.int64), nulls)
+        picks = np.where(nulls, 0, picks)
+        if values.nulls is not None:
+            nulls |= values.nulls[picks]
         if isinstance(values, Numbers):
             return Numbers(values.values[picks], nulls, owner)
         return _gathered(values.data, values.offsets[:-1][picks], values.offsets[1:][picks], nulls)
+    if code == _NULL:
+        missing = np.ones(array.length, np.bool_)
+        return Text(np.empty(0, np.uint8), np.zeros(array.length + 1, np.int64), missing)
     if code in _NUMBERS:
         numbers = _buffer(array, 1, _NUMBERS[code], stop)[start:]
         return Numbers(numbers, _nulls(array, start, stop), owner)
@@ -334,7 +351,7 @@ def _view(field: str, schema: Any, array: Any, owner: object) -> Text | Numbers:
         return Text(data, offsets, _nulls(array, start, stop), owner)
     if code == _VIEW:
         return _from_views(array, start, stop)
-    raise TypeError(f"{field}: an Arrow column must be of text or integers, not {code.decode()!r}")
+    raise FieldError(field, f"must be an Arrow column of text or integers, not {code.decode()!r}")
 
 
 def _from_views(array: Any, start: int, stop: int) -> Text:

@@ -5,7 +5,7 @@ Everything that is no column is checked and packed once, into the constant bytes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from ._core import (
     Slot,
     SlotKind,
     mint,
+    pack_i16,
     pack_map32,
     pack_str,
     pack_u16,
@@ -30,9 +31,9 @@ from .arrow import Tokens
 from .columns import CHECKS, Columns, Rule, is_column
 from .errors import FieldError, RowsError
 from .formats import access_token, access_token2
-from .formats.access_token2 import by_type, pack_field, pack_permissions
+from .formats.access_token2 import by_type, pack_permissions
 from .salts import random_salts
-from .services import Kind, Role, Service, role
+from .services import ROLES_006, FrozenMap, Kind, Role, Rtc, Service, role
 
 Output: TypeAlias = Literal["list", "arrow", "numpy"]
 Errors: TypeAlias = Literal["raise", "null"]
@@ -45,31 +46,34 @@ JOIN_AND_PUBLISH = (
     access_token.Privilege.PUBLISH_VIDEO,
     access_token.Privilege.PUBLISH_DATA,
 )
-# Roles of 006 that publish: attendee and admin, both deprecated.
-ROLES_006 = (0, 101)
 _ROWS_A_THREAD = 8_192  # fewer, and a thread costs more than it saves
 
 
 def privileges_006(value: object) -> tuple[access_token.Privilege, ...]:
     """What a role of 006 grants: 1, and the deprecated 0 and 101, publish; 2 only joins."""
-    publishes = value in ROLES_006 or role(value) is Role.PUBLISHER
+    publishes = role(value, ROLES_006) is Role.PUBLISHER
     return JOIN_AND_PUBLISH if publishes else JOIN_AND_PUBLISH[:1]
 
 
-def _checked_privileges(value: Any) -> dict[int, int]:
-    """A 007 privilege map by its rules, keys ascending: u16 keys, durations."""
+def checked_privileges(value: Any, rule: Callable[[str, Any], int], most: int) -> dict[int, int]:
+    """A privilege map whose values pass the rule, keys ascending; at most ``most`` entries."""
     if not isinstance(value, Mapping):
         raise FieldError("privileges", f"must be a mapping, not {type(value).__name__}")
-    return {
-        rules.integer("privilege", key, 0, rules.U16_MAX): rules.duration(
-            f"privilege {int(key)}", value[key]
-        )
-        for key in sorted(value)
+    if len(value) > most:
+        raise FieldError("privileges", f"must be at most {most}")
+    checked = {
+        rules.integer("privilege", key, 0, rules.U16_MAX): rule(f"privilege {int(key)}", when)
+        for key, when in value.items()
     }
+    return dict(sorted(checked.items()))
+
+
+def _checked_durations(value: Any) -> dict[int, int]:
+    return checked_privileges(value, rules.duration, rules.U16_MAX)
 
 
 def _packed_privileges(value: Any) -> bytes:
-    return pack_map32(_checked_privileges(value))
+    return pack_map32(_checked_durations(value))
 
 
 # Segments: constant bytes, or the slot of a column ------------------------------------------
@@ -98,11 +102,12 @@ def _lifetime(columns: Columns, field: str, value: Any) -> Segment:
         return pack_u32(rules.lifetime(field, value, columns.strict_lifetime))
     slot = _duration(columns, field, value)
     seconds = _numbers(columns, slot)
-    odd = np.flatnonzero((seconds == 0) | (seconds > rules.DAY))
+    odd = np.flatnonzero((seconds == 0) | (seconds > rules.DAY)).tolist()
+    odd = [row for row in odd if row not in columns.bad]
     if columns.strict_lifetime:
-        for row in odd.tolist():
+        for row in odd:
             columns.reject(row, field, rules.LIFETIME)
-    elif len(odd):
+    elif odd:
         rules.warn(f"{field} of {len(odd)} rows {rules.LIFETIME}")
     return slot
 
@@ -127,10 +132,10 @@ def _privileges(columns: Columns, value: Any) -> Segments:
                 lambda: columns.packed("privileges", value, _packed_privileges),
             )
         ]
-    segments: Segments = [pack_u16(len(value))]
-    for key in sorted(value):
-        rules.integer("privilege", key, 0, rules.U16_MAX)
-        segments += [pack_u16(key), _duration(columns, f"privilege {int(key)}", value[key])]
+    keys = sorted(checked_privileges(value, lambda field, when: 0, rules.U16_MAX))
+    segments: Segments = [pack_u16(len(keys))]
+    for key in keys:
+        segments += [pack_u16(key), _duration(columns, f"privilege {key}", value[key])]
     return segments
 
 
@@ -156,6 +161,13 @@ def _field(columns: Columns, name: str, kind: Kind, value: Any, rule: Rule, text
     )
 
 
+def _packed(kind: Kind, checked: Any) -> bytes:
+    """What a field's rule made of one value, as it is written."""
+    if kind is Kind.I16:
+        return pack_i16(checked)
+    return pack_permissions(checked) if kind is Kind.PERMISSIONS else pack_str(checked)
+
+
 def _service(columns: Columns, service: Service) -> Segments:
     """A service: its type, its privileges, its fields."""
     segments: Segments = [pack_u16(service.TYPE), *_privileges(columns, service.privileges)]
@@ -164,8 +176,7 @@ def _service(columns: Columns, service: Service) -> Segments:
         if is_column(value):
             segments.append(_field(columns, name, kind, value, rule, SlotKind.STR))
         else:
-            rule(name, value, columns.allow_wildcard)
-            segments.append(pack_field(kind, value))
+            segments.append(_packed(kind, rule(name, value, columns.allow_wildcard)))
     return segments
 
 
@@ -197,7 +208,7 @@ def access_token2_layout(
     bodies = []
     for services in variants:
         segments = [*head, pack_u16(len(services))]
-        for service in by_type(tuple(services)):
+        for service in by_type(services):
             segments += _service(columns, service)
         bodies.append(_merged(segments))
     return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies)
@@ -226,9 +237,17 @@ def access_token_layout(
             head.append(_field(columns, name, kind, value, rule, SlotKind.RAW))
         else:
             head.append(rule(name, value, columns.allow_wildcard))
-    issued = issue_timestamps(columns, issue_ts, rules.U32_MAX - rules.DAY)
-    seconds = _numbers(columns, _lifetime(columns, "expire", expire))
-    ends = _absolute(columns, issued + np.uint32(rules.DAY))
+    issued = issue_timestamps(columns, issue_ts).astype(np.int64)
+    seconds = _numbers(columns, _lifetime(columns, "expire", expire)).astype(np.int64)
+    issued, seconds = np.broadcast_arrays(issued, seconds)
+    for row in np.flatnonzero(issued + np.maximum(seconds, rules.DAY) > rules.U32_MAX).tolist():
+        try:
+            rules.absolute(int(issued[row]), max(int(seconds[row]), rules.DAY))
+        except FieldError as error:
+            if len(issued) == 1:  # the same for all rows: no row is to blame
+                raise
+            columns.reject(row, error.field, error.reason)
+    ends = _absolute(columns, issued + rules.DAY)
     expires = _absolute(columns, np.where(seconds == 0, 0, issued + seconds))
     bodies = []
     for publisher in publishes:
@@ -246,21 +265,20 @@ def _absolute(columns: Columns, times: npt.NDArray[Any]) -> Segment:
     return times.tobytes() if len(times) == 1 else Slot(SlotKind.U32, columns.add(times))
 
 
-def issue_timestamps(
-    columns: Columns, issue_ts: Any, latest: int = rules.U32_MAX
-) -> npt.NDArray[np.uint32]:
+def issue_timestamps(columns: Columns, issue_ts: Any) -> npt.NDArray[np.uint32]:
     """Unix seconds as uint32: one a row, or one for all."""
 
     def check(value: Any) -> int:
-        return rules.integer("issue_ts", value, 0, latest)
+        return rules.unix_ts("issue_ts", value)
 
     if is_column(issue_ts):
-        return columns.numbers("issue_ts", issue_ts, "<u4", Check(0, latest), check)
+        return columns.numbers("issue_ts", issue_ts, "<u4", CHECKS[rules.unix_ts], check)
     return np.array([check(issue_ts)], np.uint32)
 
 
 # One token ----------------------------------------------------------------------------------
 
+_PLAIN_KEYS = frozenset(range(1, 8))  # privileges by which layouts may be kept unseen
 Shape: TypeAlias = tuple[tuple[type[Service], tuple[int, ...]], ...]
 _SLOTS = {
     Kind.TEXT: SlotKind.STR,
@@ -297,12 +315,32 @@ def one_token_layout(app_id: str, shape: Shape) -> Layout:
     return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, [_merged(segments)], checks)
 
 
-def one_token(services: Sequence[Service], allow_wildcard: bool) -> tuple[Shape, list[int | bytes]]:
-    """The shape of a token with these services, and its values behind the lifetime."""
+def unchecked_token(services: Sequence[Service]) -> tuple[Shape, list[Any]] | None:
+    """The shape of a token with these services, and its values behind the lifetime as they were
+    given; None if a privilege map needs a second look."""
+    shape: list[tuple[type[Service], tuple[int, ...]]] = []
+    values: list[Any] = []
+    for service in by_type(services):
+        privileges = service.privileges
+        if not isinstance(privileges, FrozenMap):
+            return None
+        keys = tuple(privileges.keys())
+        if keys != tuple(sorted(_PLAIN_KEYS.intersection(keys))):
+            return None
+        shape.append((type(service), keys))
+        values += privileges.values()
+        values += [getattr(service, field.name) for field in service.FIELDS]
+    return tuple(shape), values
+
+
+def checked_token(
+    services: Sequence[Service], allow_wildcard: bool
+) -> tuple[Shape, list[int | bytes]]:
+    """The same, every value by its rule."""
     shape: list[tuple[type[Service], tuple[int, ...]]] = []
     values: list[int | bytes] = []
-    for service in by_type(tuple(services)):
-        privileges = _checked_privileges(service.privileges)
+    for service in by_type(services):
+        privileges = _checked_durations(service.privileges)
         shape.append((type(service), tuple(privileges)))
         values += privileges.values()
         for name, kind, rule in service.FIELDS:
@@ -311,23 +349,41 @@ def one_token(services: Sequence[Service], allow_wildcard: bool) -> tuple[Shape,
     return tuple(shape), values
 
 
-@lru_cache(maxsize=1024)
-def rtc_token_006_layout(app_id: str, publishes: bool) -> Layout:
-    """The layout of 006 RTC tokens of a role.
+# The layouts of what servers call on every request; variant 0 publishes, variant 1 only joins.
 
-    Its columns are the channel name, the uid, when the token ends and when its privileges do.
-    """
-    granted = JOIN_AND_PUBLISH if publishes else JOIN_AND_PUBLISH[:1]
-    message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(granted))]
-    for privilege in granted:
-        message += [pack_u16(privilege), Slot(SlotKind.U32, 3)]
-    head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
-    return Layout(
-        Envelope.ACCESS_TOKEN,
-        access_token.PREFIX + app_id,
-        [head + _merged(message)],
-        [CHECKS[rules.channel_name], CHECKS[rules.uid], CHECKS[rules.salt], CHECKS[rules.salt]],
-    )
+
+def rtc_token_layout(app_id: str) -> Layout:
+    """007 RTC tokens: the columns are lifetime, privilege expiry, channel name and uid."""
+    bodies = []
+    for keys in (tuple(Rtc.Privilege), (Rtc.Privilege.JOIN_CHANNEL,)):
+        segments: Segments = [
+            pack_str(app_id.encode()),
+            Slot(SlotKind.ISSUE_TS),
+            Slot(SlotKind.U32, 0),
+            Slot(SlotKind.SALT),
+            pack_u16(1) + pack_u16(Rtc.TYPE) + pack_u16(len(keys)),
+        ]
+        for key in keys:
+            segments += [pack_u16(key), Slot(SlotKind.U32, 1)]
+        segments += [Slot(SlotKind.STR, 2), Slot(SlotKind.STR, 3)]
+        bodies.append(_merged(segments))
+    checked = (rules.lifetime, rules.duration, rules.channel_name, rules.uid)
+    checks = [CHECKS[rule] for rule in checked]
+    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies, checks)
+
+
+def rtc_token_006_layout(app_id: str) -> Layout:
+    """006 RTC tokens: the columns are channel name, uid, the token's end and its privileges'."""
+    bodies = []
+    for keys in (JOIN_AND_PUBLISH, JOIN_AND_PUBLISH[:1]):
+        message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(keys))]
+        for key in keys:
+            message += [pack_u16(key), Slot(SlotKind.U32, 3)]
+        head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
+        bodies.append(head + _merged(message))
+    checked = (rules.channel_name, rules.uid, rules.unix_ts, rules.unix_ts)
+    checks = [CHECKS[rule] for rule in checked]
+    return Layout(Envelope.ACCESS_TOKEN, access_token.PREFIX + app_id, bodies, checks)
 
 
 # Many tokens ----------------------------------------------------------------------------------
@@ -352,6 +408,8 @@ def run(
     rules.integer("threads", threads, 1, 1024)
     issued = issue_timestamps(columns, issue_ts)
     if salts is not None:
+        if not is_column(salts):
+            raise FieldError("salts", "must be a column, one salt a row")
         salts = columns.numbers("salt", salts, "<u4", CHECKS[rules.salt], rules.salt)
     if columns.rows is None:
         raise FieldError("columns", "at least one field must be a column", "use token() for one")
@@ -393,6 +451,15 @@ def _on_threads(
     bounds = [rows * part // threads for part in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         parts = list(pool.map(mint_rows, bounds[:-1], bounds[1:]))
-    starts = np.cumsum([0] + [len(data) for data, _ in parts])
-    offsets = [part[1][:-1] + start for part, start in zip(parts, starts, strict=False)]
-    return np.concatenate([data for data, _ in parts]), np.concatenate([*offsets, starts[-1:]])
+        starts = np.cumsum([0] + [len(data) for data, _ in parts])
+        data = np.empty(starts[-1], np.uint8)
+        offsets = np.empty(rows + 1, np.int64)
+        offsets[rows] = starts[-1]
+
+        def place(part: int) -> None:
+            start, stop = starts[part], starts[part + 1]
+            np.copyto(data[start:stop], parts[part][0])
+            np.add(parts[part][1][:-1], start, out=offsets[bounds[part] : bounds[part + 1]])
+
+        list(pool.map(place, range(threads)))
+    return data, offsets

@@ -35,6 +35,7 @@ CHECKS: Mapping[object, Check] = {
     rules.i16: Check(-(2**15), 2**15 - 1),
     rules.duration: Check(0, rules.ABSOLUTE - 1),
     rules.lifetime: Check(1, rules.DAY),
+    rules.unix_ts: Check(0, rules.U32_MAX),
     rules.salt: Check(0, rules.U32_MAX),
 }
 _PANDAS = "pandas makes floats of integers where values are missing: use its Int64"
@@ -42,7 +43,7 @@ _PANDAS = "pandas makes floats of integers where values are missing: use its Int
 
 def is_column(value: object) -> bool:
     """Whether a value is a column rather than one value for all rows."""
-    return isinstance(value, list | tuple | np.ndarray) or arrow.is_column(value)
+    return isinstance(value, list | tuple | range | np.ndarray) or arrow.is_column(value)
 
 
 class Columns:
@@ -83,12 +84,12 @@ class Columns:
 
         return check
 
-    def _try(self, row: int, field: str, check: BoundRule, value: Any) -> Any:
+    def _try(self, row: int, check: BoundRule, value: Any) -> Any:
         """What the check makes of a value; None if the row is bad."""
         try:
             return check(value)
         except FieldError as error:
-            self.reject(row, field, error.reason)
+            self.reject(row, error.field, error.reason)
             return None
 
     def _length(self, field: str, rows: int) -> None:
@@ -97,113 +98,133 @@ class Columns:
         elif rows != self.rows:
             raise FieldError(field, f"has {rows} rows where other columns have {self.rows}")
 
-    def _arrow(self, field: str, value: Any) -> Text | Numbers:
-        """An Arrow column, its missing rows marked as bad."""
-        column = arrow.read(field, value)
-        self._kept.append(column)
-        self._length(field, len(column))
-        if column.nulls is not None:
-            for row in np.flatnonzero(column.nulls).tolist():
+    def _open(self, field: str, value: Any) -> Any:
+        """A column as Arrow's `Text` or `Numbers`, a NumPy array or a list; its missing rows are
+        marked as bad."""
+        nulls = None
+        if isinstance(value, np.ndarray):
+            if value.ndim != 1:
+                raise FieldError(field, f"must be a one-dimensional column, not {value.ndim}")
+            if isinstance(value, np.ma.MaskedArray):
+                nulls, value = np.ma.getmaskarray(value), value.data
+        elif arrow.is_column(value):
+            value = arrow.read(field, value)
+            self._kept.append(value)
+            nulls = value.nulls
+        self._length(field, len(value))
+        if nulls is not None:
+            for row in np.flatnonzero(nulls).tolist():
                 self.reject(row, field, "is missing")
-        return column
+        return value
 
     def numbers(
         self, field: str, value: Any, dtype: str, limits: Check, rule: BoundRule
     ) -> npt.NDArray[Any]:
         """A column of integers as ``dtype``; what is outside the limits goes to the rule."""
-        low, high = limits.low, limits.high
-        nulls = None
-        if arrow.is_column(value):
-            column = self._arrow(field, value)
-            if isinstance(column, Text):
+        return self._numbers(field, self._open(field, value), dtype, limits, rule)
+
+    def _numbers(
+        self, field: str, column: Any, dtype: str, limits: Check, rule: BoundRule
+    ) -> npt.NDArray[Any]:
+        low, high, nulls = limits.low, limits.high, None
+        if isinstance(column, Text):
+            if column.nulls is None or not column.nulls.all():
                 raise FieldError(field, "must be a column of integers, not of text")
+            column = Numbers(np.zeros(len(column), np.int64), column.nulls)
+        if isinstance(column, Numbers):
             values, nulls = column.values, column.nulls
         else:
-            values = _integers(field, value)
-            self._length(field, len(values))
+            values = _integers(field, column)
         if values.dtype == object:
-            checked = [self._try(row, field, rule, item) for row, item in enumerate(values)]
+            checked = [self._try(row, rule, item) for row, item in enumerate(values)]
             return np.array([low if item is None else int(item) for item in checked], dtype)
         outside = (values < low) | (values > high)
         if nulls is not None:
             outside &= ~nulls
         for row in np.flatnonzero(outside).tolist():
-            self._try(row, field, rule, int(values[row]))
+            self._try(row, rule, int(values[row]))
         return np.ascontiguousarray(values.astype(dtype, copy=False))
 
     def texts(self, field: str, value: Any, rule: Rule) -> Texts:
         """A column of text."""
-        check = self.check(field, rule)
-        nulls = None
-        if arrow.is_column(value):
-            column = self._arrow(field, value)
-            if isinstance(column, Numbers):
-                raise FieldError(field, "must be a column of text, not of integers")
+        return self._texts(field, self._open(field, value), rule)
+
+    def _texts(self, field: str, column: Any, rule: Rule) -> Texts:
+        check, bulk = self.check(field, rule), CHECKS[rule]
+        allowed, nulls = bulk.allowed, None
+        if isinstance(column, Numbers):
+            raise FieldError(field, "must be a column of text, not of integers")
+        if isinstance(column, Text):
             data, offsets, nulls = column.data, column.offsets, column.nulls
+            # What claims to be UTF-8 is decoded to see whether it is, unless it is ASCII.
+            allowed = allowed[:128] + bytes(128)
         else:
-            if isinstance(value, np.ndarray):
-                if value.ndim != 1 or value.dtype.kind not in "UTO":
-                    raise FieldError(field, f"must be a column of text, not {value.dtype}")
-                value = value.tolist()
-            self._length(field, len(value))
-            data, offsets, wrong = text_column(value)
+            if isinstance(column, np.ndarray):
+                if column.dtype.kind not in "UTO":
+                    raise FieldError(field, f"must be a column of text, not {column.dtype}")
+                column = column.tolist()
+            data, offsets, wrong = text_column(column)
             for row in wrong:
-                self._try(row, field, check, value[row])
-        bulk = CHECKS[rule]
-        marked = suspects(data, offsets, bulk.allowed, bulk.longest)
+                self._try(row, check, column[row])
+        marked = suspects(data, offsets, allowed, bulk.longest)
         if nulls is not None:
             marked &= ~nulls
         for row in np.flatnonzero(marked).tolist():
-            text = data[offsets[row] : offsets[row + 1]].tobytes()
-            self._try(row, field, check, text.decode(errors="replace"))
+            try:
+                text = data[offsets[row] : offsets[row + 1]].tobytes().decode()
+            except UnicodeDecodeError:
+                self.reject(row, field, "must be valid UTF-8")
+            else:
+                self._try(row, check, text)
         return data, offsets
 
     def uids(self, field: str, value: Any, rule: Rule) -> npt.NDArray[Any] | Texts:
         """A column of uids: uint32 if all are integers, else text."""
+        column = self._open(field, value)
         check = self.check(field, rule)
-        if arrow.is_column(value):
-            if isinstance(self._arrow(field, value), Text):
-                return self.texts(field, value, rules.account)
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "UT":
-            return self.texts(field, value, rules.account)
-        elif not isinstance(value, np.ndarray) or value.dtype.kind == "O":
-            types = set(map(type, value))
+        if isinstance(column, np.ndarray) and column.dtype.kind == "O":
+            column = column.tolist()
+        if isinstance(column, Text) or (
+            isinstance(column, np.ndarray) and column.dtype.kind in "UT"
+        ):
+            return self._texts(field, column, rules.account)
+        if isinstance(column, list | tuple):
+            types = set(map(type, column))
             if types == {str}:
-                return self.texts(field, value, rules.account)
+                return self._texts(field, column, rules.account)
             if not types <= {int}:
-                return self._mixed_uids(field, value, check)
-        return self.numbers(field, value, "<u4", CHECKS[rule], check)
+                return self._mixed_uids(field, column, check)
+        return self._numbers(field, column, "<u4", CHECKS[rule], check)
 
     def _mixed_uids(self, field: str, value: Sequence[Any], check: BoundRule) -> Texts:
-        self._length(field, len(value))
-        texts = [self._try(row, field, check, uid) or b"" for row, uid in enumerate(value)]
+        texts = [self._try(row, check, uid) or b"" for row, uid in enumerate(value)]
         return _joined(texts)
 
     def packed(self, field: str, value: Any, pack: BoundRule) -> Texts:
         """A column of nested values, each packed on its own."""
-        if arrow.is_column(value):
+        column = self._open(field, value)
+        if isinstance(column, Text | Numbers):
             raise FieldError(field, "must be a list of mappings, or one mapping for all rows")
-        self._length(field, len(value))
-        return _joined([self._try(row, field, pack, item) or b"" for row, item in enumerate(value)])
+        return _joined([self._try(row, pack, item) or b"" for row, item in enumerate(column)])
 
-    def roles(self, value: Any) -> npt.NDArray[np.uint8] | None:
+    def roles(self, value: Any, roles: Mapping[object, Role]) -> npt.NDArray[np.uint8] | None:
         """The variant of each row: 0 for publishers, 1 for subscribers; None for a scalar."""
         if not is_column(value):
             return None
-        if arrow.is_column(value):
-            column = self._arrow("role", value)
-            if isinstance(column, Text):
-                return self._role_texts(column)
-            value = column.values
-            if column.nulls is not None:
-                value = np.where(column.nulls, Role.SUBSCRIBER, value)
-        items = value.tolist() if isinstance(value, np.ndarray) else value
-        self._length("role", len(items))
+        items = self._open("role", value)
+        if isinstance(items, Text):
+            return self._role_texts(items)
+        if isinstance(items, Numbers):
+            items = items.values
+        if isinstance(items, np.ndarray):
+            items = items.tolist()
         try:
-            found = [ROLES[item] for item in items]
+            if bool in set(map(type, items)):
+                raise TypeError
+            found = [roles[item] for item in items]
         except (KeyError, TypeError):
             found = [
-                self._try(row, "role", role, item) or Role.SUBSCRIBER
+                self._try(row, lambda item: role(item, roles), item) or Role.SUBSCRIBER
                 for row, item in enumerate(items)
             ]
         return np.array(found, np.uint8) - np.uint8(Role.PUBLISHER)
@@ -222,7 +243,7 @@ class Columns:
             wrong &= ~column.nulls
         for row in np.flatnonzero(wrong).tolist():
             text = column.data[column.offsets[row] : column.offsets[row + 1]].tobytes()
-            self._try(row, "role", role, text.decode(errors="replace"))
+            self._try(row, role, text.decode(errors="replace"))
         found[found == 0] = Role.SUBSCRIBER
         return found - np.uint8(Role.PUBLISHER)
 

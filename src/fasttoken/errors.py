@@ -4,6 +4,7 @@
     ├── FieldError       (ValueError)    a value breaks a rule of its field
     ├── RowsError        (ValueError)    rows of a batch break rules; lists every one
     ├── MalformedToken   (ValueError)    a token that can't be read
+    ├── RejectedToken    (ValueError)    a token that Agora would reject; holds the verdict
     └── CoreError        (ImportError)   the core asked for does not exist here
 
     TokenWarning         (UserWarning)   the token is valid, and probably not what you want
@@ -15,6 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .verify import Verdict
 
 
 class FastTokenError(Exception):
@@ -83,6 +88,17 @@ class MalformedToken(FastTokenError, ValueError):
 
     def __str__(self) -> str:
         return f"malformed token ({self.stage}): {self.rule}"
+
+
+class RejectedToken(FastTokenError, ValueError):
+    """A token that Agora would reject. ``verdict`` says why, and what can be done about it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+    def __str__(self) -> str:
+        return "; ".join(f"{reason.code}: {reason.sentence}" for reason in self.verdict.errors)
 
 
 class CoreError(FastTokenError, ImportError):

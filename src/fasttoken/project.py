@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import batch, rules
+from . import batch, rules, verdicts, verify
 from ._core import Certificate, mint_checked, mint_one
 from .arrow import Tokens
 from .columns import Columns, is_column
 from .errors import BadRow, FieldError
-from .formats import BY_NAME, access_token, access_token2, dynamic_key, parse, signaling
+from .formats import BY_NAME, access_token, dynamic_key, parse, signaling
 from .salts import random_salt
 from .services import (
+    ROLES,
+    ROLES_006,
     Apaas,
     Chat,
     ConvoAI,
@@ -32,11 +34,15 @@ from .services import (
 from .services import role as parse_role
 
 if TYPE_CHECKING:
+    from enum import IntEnum
+
     import numpy as np
     import numpy.typing as npt
     from typing_extensions import TypedDict, Unpack
 
     from .services import Column, Permissions
+    from .verdicts import Verdicts
+    from .verify import Keys, Verdict
 
     class Options(TypedDict, total=False):
         """What every builder of a 007 token takes."""
@@ -66,13 +72,19 @@ if TYPE_CHECKING:
         allow_wildcard: bool
         strict_lifetime: bool
 
+    class RtcBatchOptions(BatchOptions, total=False):
+        """What a batch of 007 RTC tokens takes besides."""
+
+        privilege_expire: int | Column
+
     AnyRole = Role | Literal["publisher", "subscriber", 1, 2]
 
 HOUR = 3600  # seconds
 ENV = ("AGORA_APP_ID", "AGORA_APP_CERTIFICATE", "AGORA_APP_CERTIFICATE_SECONDARY")
 PUBLISHER_PRIVILEGES = tuple(Rtc.Privilege)
-_PUBLISHER: batch.Shape = ((Rtc, tuple(map(int, PUBLISHER_PRIVILEGES))),)
-_SUBSCRIBER: batch.Shape = ((Rtc, (int(Rtc.Privilege.JOIN_CHANNEL),)),)
+# The variant of a layout that a role takes: publishers the first, subscribers the second.
+_VARIANTS = {key: value - Role.PUBLISHER for key, value in ROLES.items()}
+_VARIANTS_006 = {key: value - Role.PUBLISHER for key, value in ROLES_006.items()}
 
 
 def _certificate(field: str, value: object) -> Certificate:
@@ -113,6 +125,8 @@ class Project:
     meanings". Tokens are minted with the primary certificate; both verify.
     """
 
+    _app_id = ""
+
     def __init__(
         self, app_id: str, app_certificate: str, secondary_certificate: str | None = None
     ) -> None:
@@ -128,19 +142,21 @@ class Project:
             )
         finally:
             del given
-        self._publisher = batch.one_token_layout(self._app_id, _PUBLISHER)
-        self._subscriber = batch.one_token_layout(self._app_id, _SUBSCRIBER)
-        self._publisher_006 = batch.rtc_token_006_layout(self._app_id, True)
-        self._subscriber_006 = batch.rtc_token_006_layout(self._app_id, False)
+        self._rtc_layout = batch.rtc_token_layout(self._app_id)
+        self._rtc_layout_006 = batch.rtc_token_006_layout(self._app_id)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Project:
         """The project of ``AGORA_APP_ID``, ``AGORA_APP_CERTIFICATE`` and, optionally,
         ``AGORA_APP_CERTIFICATE_SECONDARY``. `FieldError` if one of the first two is missing."""
-        for name in ENV[:2]:
-            if not environ.get(name):
-                raise FieldError(name, "must be set in the environment")
-        return cls(environ[ENV[0]], environ[ENV[1]], environ.get(ENV[2]) or None)
+        missing = [name for name in ENV[:2] if not environ.get(name)]
+        given = [environ.get(name) or None for name in ENV]
+        del environ
+        if missing:
+            del given
+            raise FieldError(missing[0], "must be set in the environment")
+        # Popped, so that this frame holds no certificate when the constructor fails.
+        return cls(given.pop(0), given.pop(0), given.pop(0))  # type: ignore[arg-type]
 
     @property
     def app_id(self) -> str:
@@ -163,26 +179,23 @@ class Project:
         strict_lifetime: bool = False,
     ) -> str:
         """A 007 token for any services, in any order, a type as often as you like."""
-        if not services:
-            raise FieldError("services", "must hold at least one service")
-        shape, values = batch.one_token(services, allow_wildcard)
-        values.insert(0, rules.lifetime("expire", expire, strict_lifetime))
-        return self._mint_one(shape, values, issue_ts, salt)
-
-    def _mint_one(
-        self,
-        shape: batch.Shape,
-        values: list[int | bytes],
-        issue_ts: int | None,
-        salt: int | None,
-    ) -> str:
-        token = mint_one(
-            batch.one_token_layout(self._app_id, shape),
-            self._primary,
-            int(time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts),
-            random_salt() if salt is None else rules.salt(salt),
-            values,
-        )
+        services = _checked_services(services)
+        issued = int(time()) if issue_ts is None else issue_ts
+        salted = random_salt() if salt is None else salt
+        # First as if nothing were unusual, then by the rules.
+        token, plain = None, batch.unchecked_token(services)
+        if plain is not None:
+            layout = batch.one_token_layout(self._app_id, plain[0])
+            token = mint_checked(layout, self._primary, issued, salted, [expire, *plain[1]])
+        if token is None:
+            shape, values = batch.checked_token(services, allow_wildcard)
+            token = mint_one(
+                batch.one_token_layout(self._app_id, shape),
+                self._primary,
+                rules.unix_ts("issue_ts", issued),
+                rules.salt(salted),
+                [rules.lifetime("expire", expire, strict_lifetime), *values],
+            )
         if len(token) > rules.TOKEN_CHARACTERS:
             rules.warn(f"a token {rules.LONG_TOKEN}")
         return token
@@ -202,17 +215,18 @@ class Project:
     ) -> str:
         """A token to join an RTC channel as a uid (int) or account (str), in a role."""
         # What servers call on every request: first as if nothing were unusual, then by the rules.
-        publishes = parse_role(role) is Role.PUBLISHER
         token = mint_checked(
-            self._publisher if publishes else self._subscriber,
+            self._rtc_layout,
             self._primary,
             int(time()) if issue_ts is None else issue_ts,
             random_salt() if salt is None else salt,
-            (expire, *(privilege_expire,) * (4 if publishes else 1), channel_name, uid),
+            (expire, privilege_expire, channel_name, uid),
+            _variant(role, _VARIANTS),
         )
         if token is not None:
             return token
         rules.duration("privilege_expire", privilege_expire)
+        publishes = parse_role(role) is Role.PUBLISHER
         return self.token(
             [_rtc(channel_name, uid, publishes, privilege_expire)],
             expire,
@@ -321,13 +335,13 @@ class Project:
         publishes = parse_role(role) is Role.PUBLISHER
         rtc = _rtc(channel_name, uid, publishes, privilege_expire, *expiries)
         if rtm_user_id is None:
-            rtm_user_id = access_token2.uid_text(uid).decode()
+            rtm_user_id = rules.uid("uid", uid, True).decode()
         rtm = Rtm(rtm_user_id, {Rtm.Privilege.LOGIN: expire if rtm_expire is None else rtm_expire})
         return self.token([rtc, rtm, *more], expire, **options)
 
     def chat_user_token(self, user_id: str, expire: int = HOUR, **options: Unpack[Options]) -> str:
         """A Chat token for one user."""
-        rules.account("user_id", user_id, False)
+        rules.identifier("user_id", user_id)
         return self.token([Chat(user_id, {Chat.Privilege.USER: expire})], expire, **options)
 
     def chat_app_token(self, expire: int = HOUR, **options: Unpack[Options]) -> str:
@@ -346,8 +360,9 @@ class Project:
 
         ``role`` is the room's own number for a role, a signed 16-bit integer.
         """
-        rules.account("room_uuid", room_uuid, False)
-        user = rules.account("user_uuid", user_uuid, False)
+        if room_uuid == "":
+            raise FieldError("room_uuid", "must name one room")
+        user = rules.identifier("user_uuid", user_uuid)
         chat_user_id = hashlib.md5(user, usedforsecurity=False).hexdigest()
         services = [
             Apaas(room_uuid, user_uuid, role, {Apaas.Privilege.ROOM_USER: expire}),
@@ -360,7 +375,7 @@ class Project:
         self, user_uuid: str, expire: int = HOUR, **options: Unpack[Options]
     ) -> str:
         """A token for a user outside any room."""
-        rules.account("user_uuid", user_uuid, False)
+        rules.identifier("user_uuid", user_uuid)
         service = Apaas("", user_uuid, -1, {Apaas.Privilege.USER: expire})
         return self.token([service], expire, **options)
 
@@ -407,7 +422,8 @@ class Project:
         self, channel_name: str, *, issue_ts: int | None = None, salt: int | None = None
     ) -> str:
         """A token for testing, as the Agora Console makes it: 24 hours, any user, publisher."""
-        rules.channel_name("channel_name", channel_name, False)
+        if channel_name in ("", rules.WILDCARD):
+            raise FieldError("channel_name", "must name one channel")
         return self.rtc_token(
             channel_name, 0, expire=rules.DAY, issue_ts=issue_ts, salt=salt, allow_wildcard=True
         )
@@ -442,9 +458,9 @@ class Project:
         ts: int | None,
         salt: int | None,
     ) -> str:
-        for key, when in privileges.items():
-            rules.integer("privilege", key, 0, rules.U16_MAX)
-            rules.unix_ts(f"privilege {int(key)}", when)
+        privileges = batch.checked_privileges(
+            privileges, rules.unix_ts, access_token.MOST_PRIVILEGES
+        )
         claims = access_token.claims_for(
             self._app_id,
             channel_name,
@@ -472,17 +488,17 @@ class Project:
         ``expire`` is in seconds from the issue timestamp, as everywhere here; the token itself
         holds the absolute time. 0 lasts as long as the token.
         """
-        publishes = len(batch.privileges_006(role)) > 1
         if issue_ts is None:
             issue_ts = int(time())
         if type(expire) is int and 0 < expire <= rules.DAY and type(issue_ts) is int:
             # What servers call on every request, as if nothing were unusual.
             token = mint_checked(
-                self._publisher_006 if publishes else self._subscriber_006,
+                self._rtc_layout_006,
                 self._primary,
                 issue_ts,
                 random_salt() if salt is None else salt,
                 (channel_name, uid, issue_ts + rules.DAY, issue_ts + expire),
+                _variant(role, _VARIANTS_006),
             )
             if token is not None:
                 return token
@@ -490,9 +506,10 @@ class Project:
         user = rules.uid("uid", uid, allow_wildcard)
         issued = rules.unix_ts("issue_ts", issue_ts)
         seconds = rules.lifetime("expire", expire, strict_lifetime)
-        expires = issued + seconds if seconds else 0
+        ends = rules.absolute(issued, rules.DAY)
+        expires = rules.absolute(issued, seconds) if seconds else 0
         privileges = dict.fromkeys(batch.privileges_006(role), expires)
-        return self._access_token(channel, user, privileges, issued + rules.DAY, salt)
+        return self._access_token(channel, user, privileges, ends, salt)
 
     def rtm_token_006(
         self,
@@ -504,12 +521,13 @@ class Project:
         strict_lifetime: bool = False,
     ) -> str:
         """A 006 token to log in to Signaling; ``expire`` as in `rtc_token_006`."""
-        user = rules.rtm_user_id("user_id", user_id, False)
+        user = rules.identifier("user_id", user_id, rules.RTM_USER_BYTES)
         issued = int(time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts)
         seconds = rules.lifetime("expire", expire, strict_lifetime)
-        expires = issued + seconds if seconds else 0
+        ends = rules.absolute(issued, rules.DAY)
+        expires = rules.absolute(issued, seconds) if seconds else 0
         privileges = {access_token.Privilege.RTM_LOGIN: expires}
-        return self._access_token(user, b"", privileges, issued + rules.DAY, salt)
+        return self._access_token(user, b"", privileges, ends, salt)
 
     def dynamic_key(
         self,
@@ -529,15 +547,14 @@ class Project:
         ``service`` counts in versions 4 and 5, ``allow_upload`` for an in-channel permission of 5.
         A uid of 0 means any user, as it always did.
         """
-        if version not in dynamic_key.PREFIXES:
-            raise FieldError("version", "must be in 1..5")
+        rules.integer("version", version, 1, 5)
         claims = dynamic_key.claims_for(
             version,
             self._app_id,
             int(time()) if unix_ts is None else rules.unix_ts("unix_ts", unix_ts),
             int.from_bytes(os.urandom(4), "little")
             if random_int is None
-            else rules.salt(random_int),
+            else rules.unix_ts("random_int", random_int),
             rules.unix_ts("expired_ts", expired_ts),
             service,
             allow_upload,
@@ -548,7 +565,7 @@ class Project:
 
     def signaling_token(self, account: str, expired_ts: int) -> str:
         """A token of the old Signaling SDK; ``expired_ts`` is absolute, in Unix seconds."""
-        rules.account("account", account, False)
+        rules.identifier("account", account)
         claims = signaling.SignalingToken(self._app_id, rules.unix_ts("expired_ts", expired_ts))
         return signaling.build(claims, self._primary, account)
 
@@ -638,9 +655,80 @@ class Project:
         the answer is a pair: the tokens, None (``b""`` in NumPy) where a row is bad, and the
         `BadRow` of each.
         """
-        if not services:
-            raise FieldError("services", "must hold at least one service")
-        return self._batch([services], None, expire, output, errors, **options)
+        return self._batch([_checked_services(services)], None, expire, output, errors, **options)
+
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> list[str]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> Tokens: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[RtcBatchOptions],
+    ) -> npt.NDArray[np.bytes_]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["null"],
+        **options: Unpack[RtcBatchOptions],
+    ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
 
     def rtc_tokens(
         self,
@@ -657,7 +745,7 @@ class Project:
         """One 007 token a row to join an RTC channel; see `rtc_token` and `tokens`."""
         variants = [
             [_rtc(channel_names, uids, publishes, privilege_expire)]
-            for publishes in _publishes(roles)
+            for publishes in _publishes(roles, ROLES)
         ]
         return self._batch(variants, roles, expire, output, errors, **options)
 
@@ -677,18 +765,91 @@ class Project:
     ) -> Any:
         columns = Columns(allow_wildcard, strict_lifetime)
         layout = batch.access_token2_layout(columns, self._app_id, variants, expire)
-        choices = columns.roles(roles)
+        choices = columns.roles(roles, ROLES)
         if issue_ts is None:
             issue_ts = int(time())
         return batch.run(
             layout, columns, self._primary, issue_ts, salts, choices, threads, output, errors
         )
 
+    @overload
     def rtc_tokens_006(
         self,
         channel_names: str | Column,
         uids: int | str | Column,
-        roles: AnyRole | Column = Role.PUBLISHER,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> list[str]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> Tokens: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["raise"] = ...,
+        **options: Unpack[BatchOptions],
+    ) -> npt.NDArray[np.bytes_]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["list"] = ...,
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[list[str | None], tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["arrow"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[Tokens, tuple[BadRow, ...]]: ...
+    @overload
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = ...,
+        expire: int | Column = ...,
+        *,
+        output: Literal["numpy"],
+        errors: Literal["null"],
+        **options: Unpack[BatchOptions],
+    ) -> tuple[npt.NDArray[np.bytes_], tuple[BadRow, ...]]: ...
+
+    def rtc_tokens_006(
+        self,
+        channel_names: str | Column,
+        uids: int | str | Column,
+        roles: AnyRole | Literal[0, 101] | Column = Role.PUBLISHER,
         expire: int | Column = HOUR,
         *,
         issue_ts: int | Column | None = None,
@@ -704,9 +865,15 @@ class Project:
         if issue_ts is None:
             issue_ts = int(time())
         layout = batch.access_token_layout(
-            columns, self._app_id, channel_names, uids, _publishes(roles), expire, issue_ts
+            columns,
+            self._app_id,
+            channel_names,
+            uids,
+            _publishes(roles, ROLES_006),
+            expire,
+            issue_ts,
         )
-        choices = columns.roles(roles)
+        choices = columns.roles(roles, ROLES_006)
         return batch.run(
             layout, columns, self._primary, issue_ts, salts, choices, threads, output, errors
         )
@@ -730,9 +897,91 @@ class Project:
             return "secondary"
         return None
 
+    def verify(
+        self,
+        token: str,
+        *,
+        channel_name: str | None = None,
+        uid: int | str | None = None,
+        privilege: IntEnum | str | None = None,
+        now: int | float | None = None,
+        leeway: int = 0,
+    ) -> Verdict:
+        """Whether Agora would accept a token of any format, and if not, why: a `Verdict`.
 
-def _publishes(roles: Any) -> list[bool]:
+        ``channel_name`` and ``uid`` (an int, or a str for an account) are what the client joins
+        with; None leaves them out of question. 006 tokens and dynamic keys need those that they
+        don't carry. For an RTM, Chat or Signaling token, ``uid`` is the user id. ``privilege`` is
+        what the client wants to do, as a member of a service's ``Privilege`` or as text, such as
+        ``"rtc.publish_audio"`` or ``"rtm.login"``; by default every service of the token must
+        grant its way in. ``now`` is in Unix seconds, by default the clock's; ``leeway`` is in
+        seconds, and forgives clocks that differ.
+
+        Never raises for a bad token. `FieldError` for an argument of the wrong type.
+        """
+        question = verify.asked(channel_name, uid, privilege)
+        return verify.verify(token, self._keys(), question, _now(now), _leeway(leeway))
+
+    def verify_many(
+        self,
+        tokens: Column,
+        channel_names: str | Column | None = None,
+        uids: int | str | Column | None = None,
+        *,
+        privilege: IntEnum | str | None = None,
+        now: int | float | None = None,
+        leeway: int = 0,
+    ) -> Verdicts:
+        """The verdicts about a column of tokens, as columns: `Verdicts`.
+
+        Each is what `verify` says. ``channel_names`` and ``uids`` are columns of the same length,
+        or one value for all rows; None in a row leaves it out of question.
+        """
+        return verdicts.verify_many(
+            tokens, self._keys(), channel_names, uids, privilege, _now(now), _leeway(leeway)
+        )
+
+    def _keys(self) -> Keys:
+        return verify.Keys(self._app_id, self._primary, self._secondary)
+
+
+def _now(now: int | float | None) -> int:
+    return int(time() if now is None else now)
+
+
+def _leeway(leeway: int) -> int:
+    return rules.integer("leeway", leeway, 0, rules.U32_MAX)
+
+
+def _variant(role: object, variants: Mapping[object, int]) -> int:
+    """The variant of a role; what is no role goes to the rule, which says why."""
+    try:
+        if type(role) is not bool:
+            return variants[role]
+    except (KeyError, TypeError):
+        pass
+    return parse_role(role) - Role.PUBLISHER
+
+
+def _checked_services(services: Iterable[Service]) -> tuple[Service, ...]:
+    try:
+        checked = tuple(services)
+    except TypeError:
+        raise FieldError(
+            "services", f"must be a list of services, not {type(services).__name__}"
+        ) from None
+    if not checked:
+        raise FieldError("services", "must hold at least one service")
+    if len(checked) > rules.U16_MAX:
+        raise FieldError("services", f"must be at most {rules.U16_MAX}")
+    for service in checked:
+        if not isinstance(service, Service):
+            raise FieldError("services", f"must hold services, not {type(service).__name__}")
+    return checked
+
+
+def _publishes(roles: Any, known: Mapping[object, Role]) -> list[bool]:
     """Whether each variant of a batch publishes: two variants for a column of roles."""
     if is_column(roles):
         return [True, False]
-    return [parse_role(roles) is Role.PUBLISHER]
+    return [parse_role(roles, known) is Role.PUBLISHER]

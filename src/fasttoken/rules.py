@@ -44,7 +44,7 @@ def warn(message: str) -> None:
     frame, depth = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, depth = frame.f_back, depth + 1
-    warnings.warn(message, TokenWarning, stacklevel=depth - 1)
+    warnings.warn(message, TokenWarning, stacklevel=depth)
 
 
 def integer(field: str, value: Any, low: int, high: int, mend: str = "") -> int:
@@ -151,6 +151,14 @@ def rtm_user_id(field: str, value: Any, allow_wildcard: bool) -> bytes:
     return encoded
 
 
+def identifier(field: str, value: Any, longest: int = ACCOUNT_BYTES) -> bytes:
+    """An account that has to be one: neither ``""`` nor ``"*"``."""
+    encoded = text(field, value, longest)
+    if value in ("", WILDCARD):
+        raise FieldError(field, "must name one user")
+    return encoded
+
+
 def optional_account(field: str, value: Any, allow_wildcard: bool) -> bytes:
     """An identifier of which ``""`` means "none", as in Chat and APaaS app tokens."""
     return text(field, value, ACCOUNT_BYTES)
@@ -164,6 +172,12 @@ def i16(field: str, value: Any, allow_wildcard: bool) -> int:
 def unix_ts(field: str, value: Any) -> int:
     """An absolute time in Unix seconds, as u32."""
     return integer(field, value, 0, U32_MAX)
+
+
+def absolute(issue_ts: int, seconds: int) -> int:
+    """The absolute time some seconds from the issue timestamp, in Unix seconds, as u32."""
+    integer("issue_ts", issue_ts, 0, U32_MAX - seconds)
+    return issue_ts + seconds
 
 
 def salt(value: Any) -> int:

@@ -13,7 +13,7 @@ Privilege values are seconds relative to the issue timestamp; 0 lasts as long as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, TypeVar
@@ -54,6 +54,16 @@ class FrozenMap(Mapping[K, V]):
     def __len__(self) -> int:
         return len(self._items)
 
+    # Mapping's own views go through __getitem__ for every entry.
+    def keys(self) -> KeysView[K]:
+        return self._items.keys()
+
+    def values(self) -> ValuesView[V]:
+        return self._items.values()
+
+    def items(self) -> ItemsView[K, V]:
+        return self._items.items()
+
     def __hash__(self) -> int:
         return hash(frozenset(self._items.items()))
 
@@ -88,8 +98,8 @@ def _rtm2_permissions(field: str, value: Any, allow_wildcard: bool) -> Any:
             raise FieldError(field, f"must hold mappings, not {type(granted).__name__}")
         for permission, names in granted.items():
             rules.integer(f"{field} permission", permission, 0, rules.U16_MAX)
-            if isinstance(names, str) or len(names) > rules.U16_MAX:
-                raise FieldError(field, "must hold lists of at most 65535 names")
+            if not isinstance(names, list | tuple) or len(names) > rules.U16_MAX:
+                raise FieldError(field, f"must hold lists of at most {rules.U16_MAX} names")
             for name in names:
                 rules.text(f"{field} name", name, rules.U16_MAX)
     return value
@@ -288,6 +298,15 @@ class Apaas(Service):
         ) -> None: ...
 
 
+def _frozen(granted: Any) -> Any:
+    """The permissions on one resource, as they can't be changed; the rule looks at the rest."""
+    if not isinstance(granted, Mapping):
+        return granted
+    return FrozenMap(
+        {key: tuple(names) if isinstance(names, list) else names for key, names in granted.items()}
+    )
+
+
 @dataclass(frozen=True)
 class Rtm2(Service):
     """Signaling with permissions: resource -> permission -> names of what is granted."""
@@ -316,10 +335,7 @@ class Rtm2(Service):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.permissions, Mapping):
-            frozen = {
-                resource: FrozenMap({key: tuple(names) for key, names in granted.items()})
-                for resource, granted in self.permissions.items()
-            }
+            frozen = {resource: _frozen(granted) for resource, granted in self.permissions.items()}
             object.__setattr__(self, "permissions", FrozenMap(frozen))
 
     if TYPE_CHECKING:
@@ -384,10 +400,16 @@ ROLES: Mapping[object, Role] = {
 _ROLE_MEND = "0 and 101 were roles of 006; use publisher"
 
 
-def role(value: object) -> Role:
+# What 006 took besides: attendee and admin, both deprecated, publish.
+ROLES_006: Mapping[object, Role] = {**ROLES, 0: Role.PUBLISHER, 101: Role.PUBLISHER}
+
+
+def role(value: object, roles: Mapping[object, Role] = ROLES) -> Role:
     """A role from a `Role`, its number, or "publisher" / "subscriber"."""
     try:
-        return ROLES[value]
+        if isinstance(value, bool):
+            raise KeyError
+        return roles[value]
     except (KeyError, TypeError):
-        mend = _ROLE_MEND if value in (0, 101) else ""
+        mend = _ROLE_MEND if value in (0, 101) and not isinstance(value, bool) else ""
         raise FieldError("role", 'must be "publisher" (1) or "subscriber" (2)', mend) from None

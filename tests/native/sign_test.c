@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "hmac.h"
+#include "sha256.h"
 #include "sign_check.h"
 
 static void reference(const uint8_t *key, size_t key_size, const uint8_t *message, size_t n,
@@ -134,6 +135,68 @@ static void test_many(size_t count, size_t size, size_t spread, int outliers) {
     free(macs);
 }
 
+/* Each group by itself, at every fill: a path may never use it on this machine, or not for so
+ * few rows. */
+static void test_group(const char *path, const ft_sha256_group *group) {
+    if (!ft_cpu_self_test(path)) return; /* not on this machine */
+    static _Alignas(64) uint8_t scratch[FT_SHA256_SCRATCH];
+    for (int round = 0; round < 200; round++)
+        for (size_t count = 1; count <= group->lanes; count++) {
+            uint8_t *secrets[40], *messages[40], macs[40][32] = {{0}}, right[40][32] = {{0}};
+            uint8_t key1[32];
+            size_t secret_sizes[40], sizes[40], spread = 1 + draw() % 300;
+            uint32_t salts[40], block[16] = {[8] = 0x80000000, [15] = 96 * 8}, rounds[64];
+            uint16_t rows[16];
+            ft_hmac_key keys[40];
+            for (size_t i = 0; i < 40; i++) {
+                secret_sizes[i] = draw() % (group->lanes == 1 ? 200 : 65);
+                sizes[i] = draw() % spread;
+                secrets[i] = random_bytes(secret_sizes[i]);
+                messages[i] = random_bytes(sizes[i]);
+                salts[i] = draw();
+            }
+            for (size_t i = 0; i < count; i++) rows[i] = (uint16_t)(draw() % 2 + 2 * i);
+            for (int i = 0; i < 8; i++) {
+                block[i] = draw();
+                ft_store_be32(key1 + 4 * i, block[i]);
+            }
+            ft_sha256_schedule(block, rounds);
+            group->key_init(scratch, keys, (const uint8_t *const *)secrets, secret_sizes, rows,
+                            count);
+            group->hmac(scratch, keys, 1, (const uint8_t *const *)messages, sizes, macs, rows,
+                        count);
+            for (size_t i = 0; i < count; i++)
+                reference(secrets[rows[i]], secret_sizes[rows[i]], messages[rows[i]],
+                          sizes[rows[i]], right[rows[i]]);
+            CHECK(memcmp(macs, right, sizeof macs) == 0);
+            group->sign_007(scratch, block, rounds, salts, (const uint8_t *const *)messages, sizes,
+                            macs, rows, count);
+            for (size_t i = 0; i < count; i++) {
+                uint8_t salt[4], key2[32];
+                for (int b = 0; b < 4; b++) salt[b] = (uint8_t)(salts[rows[i]] >> 8 * b);
+                reference(salt, 4, key1, 32, key2);
+                reference(key2, 32, messages[rows[i]], sizes[rows[i]], right[rows[i]]);
+            }
+            CHECK(memcmp(macs, right, sizeof macs) == 0); /* other rows are untouched */
+            for (size_t i = 0; i < 40; i++) {
+                free(secrets[i]);
+                free(messages[i]);
+            }
+        }
+}
+
+static void test_groups(void) {
+    test_group("portable", &ft_sha256_portable);
+#if FT_X86
+    test_group("shani", &ft_sha256_shani);
+    test_group("shani", &ft_sha256_shani_x2);
+    test_group("avx2", &ft_sha256_avx2_x8);
+    test_group("avx512", &ft_sha256_avx512_x16);
+#elif FT_ARMV8
+    test_group("armv8", &ft_sha256_armv8);
+#endif
+}
+
 static void test_selection(void) {
     char before[16];
     snprintf(before, sizeof before, "%s", ft_cpu_name());
@@ -165,6 +228,7 @@ int main(void) {
         test_many(300, 4000, 200, 1); /* around the length from which rows go singly */
         printf("%s: %lu checks\n", *path, checks - before);
     }
+    test_groups();
     CHECK(ft_cpu_select("auto"));
     CHECK(strcmp(ft_cpu_name(), path[-1]) == 0);
     return 0;

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
+# cython: language_level=3, boundscheck=True, wraparound=False
 """The native core: the names of ``fasttoken._pure``, in its order, on top of the C kernels.
 
 What a function does is written there; docstrings are copied. The kernels and the choice of a CPU
@@ -11,15 +11,15 @@ import zlib
 import numpy as np
 
 from .. import _pure
-from .._pure import Check, Envelope, Slot, SlotKind
-from .._pure import __all__ as __all__
+from .._pure import Envelope, SlotKind
 from ..errors import CoreError, MalformedToken
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.number cimport PyNumber_Index
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DATA
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
@@ -54,7 +54,7 @@ cdef _select_cpu():
     choice = os.environ.get("FASTTOKEN_CPU", "auto")
     if choice != "auto" and choice not in good:
         raise CoreError(f"FASTTOKEN_CPU must be one of auto, {', '.join(good)} on this machine")
-    chosen = good[-1] if choice == "auto" else choice
+    chosen = good[len(good) - 1] if choice == "auto" else choice
     if not ft_cpu_select(chosen.encode()):
         raise CoreError(f"the CPU path {chosen} failed its self-test")
     if not ft_deflate_select(_LANES.get(chosen, "portable").encode()):
@@ -103,7 +103,8 @@ def pack_map32(values):
     )
 
 
-cdef bytes _little(uint32_t value, int size):
+cdef bytes _little(number, int size):
+    cdef uint32_t value = PyNumber_Index(number)
     cdef uint8_t out[4]
     cdef int i
     for i in range(4):
@@ -114,7 +115,7 @@ cdef bytes _little(uint32_t value, int size):
 cdef uint32_t _u32(value) except? 0:
     if not 0 <= value <= 0xFFFF_FFFF:
         raise OverflowError(f"{value} does not fit u32")
-    return value
+    return PyNumber_Index(value)
 
 
 # Signing --------------------------------------------------------------------------------------
@@ -130,6 +131,9 @@ def hmac_sha256(bytes key not None, bytes message not None):
 
 
 cdef class Certificate:
+    """An App Certificate as a signing key; its text shows up in no repr and no pickle."""
+
+    # Docstrings of an extension class can't be set later, so these stand here again.
     # Its text, the HMAC state that 006 signs with, and the HMAC of the certificate under the
     # last issue timestamp, which 007 needs for every token. All wiped when freed.
     cdef uint8_t *text
@@ -161,14 +165,17 @@ cdef class Certificate:
         raise TypeError("a Certificate can't be pickled: it would leave the process")
 
     def reveal(self):
+        """The text itself, for the formats that sign with something else than SHA-256."""
         return PyBytes_FromStringAndSize(<char *> self.text, self.n)
 
     def sign_access_token(self, bytes content not None):
+        """The signature of a 006 token over its signed content: 32 bytes."""
         cdef uint8_t mac[32]
         ft_hmac(&self.key, <const uint8_t *> PyBytes_AS_STRING(content), len(content), mac)
         return PyBytes_FromStringAndSize(<char *> mac, 32)
 
     def sign_access_token2(self, issue_ts, salt, bytes body not None):
+        """The signature of a 007 token: three HMACs, from the timestamp to the body: 32 bytes."""
         cdef uint32_t issued = _u32(issue_ts)
         cdef uint32_t salted = _u32(salt)
         cdef const uint8_t *bodies[1]
@@ -260,10 +267,8 @@ def inflate(bytes data not None, size_t limit):
             n = ft_inflate_zlib(start, len(data), out, limit, &consumed)
         if n == FT_INFLATE_TOO_LONG:
             raise MalformedToken("zlib", f"inflates beyond {limit} bytes")
-        if n == FT_INFLATE_TRUNCATED:
-            raise MalformedToken("zlib", "the zlib stream is cut off")
         if n < 0:
-            raise MalformedToken("zlib", "not a valid zlib stream")
+            raise MalformedToken("zlib", "not a whole, valid zlib stream")
         if consumed < <size_t> len(data):
             raise MalformedToken("zlib", "there are bytes behind the zlib stream")
         return PyBytes_FromStringAndSize(<char *> out, n)
@@ -311,6 +316,13 @@ cdef struct _Check:
 
 
 cdef class Layout:
+    """Bodies with slots, one for each choice that a row can make.
+
+    ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
+    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
+    has one entry a column for `mint_checked`.
+    """
+
     cdef readonly object envelope
     cdef readonly str prefix
     cdef readonly tuple variants
@@ -420,7 +432,9 @@ cdef _column(ft_column *out, kind, column, Py_ssize_t rows):
     return data, offsets
 
 
-cdef size_t _deflate_long(const uint8_t *data, size_t n, uint8_t *out, size_t capacity) noexcept with gil:
+cdef size_t _deflate_long(
+    const uint8_t *data, size_t n, uint8_t *out, size_t capacity
+) noexcept with gil:
     """Long payloads go through Python's zlib."""
     try:
         stream = zlib.compress(PyBytes_FromStringAndSize(<const char *> data, n), 6)
@@ -537,14 +551,18 @@ def mint_one(
         return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
     if not 0 <= choice < len(layout.variants):
         raise IndexError("tuple index out of range")
-    for segment in layout.variants[choice]:
-        if isinstance(segment, bytes) or segment.column < 0:
+    cdef const ft_variant *variant = &layout.c.variants[<size_t> choice]
+    cdef const ft_segment *segment
+    cdef size_t s
+    for s in range(variant.count):
+        segment = &variant.segments[s]
+        if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
             continue
         at = segment.column
         value = values[at]
-        if segment.kind in (SlotKind.STR, SlotKind.RAW) and isinstance(value, bytes):
+        if (segment.kind == FT_STR or segment.kind == FT_RAW) and isinstance(value, bytes):
             _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
-        elif segment.kind == SlotKind.I16:
+        elif segment.kind == FT_I16:
             if not -0x8000 <= value <= 0x7FFF:
                 raise OverflowError(f"{value} does not fit i16")
             _set_number(&row, at, value & 0xFFFF)
@@ -570,6 +588,7 @@ def mint_checked(
     issue_ts,
     salt,
     values,
+    choice=0,
 ):
     cdef _Row row
     cdef Py_ssize_t at, n, i, count = len(layout.checks)
@@ -584,7 +603,9 @@ def mint_checked(
     if count != len(values):
         raise ValueError("values must be as many as the layout's checks")
     if count > MOST_VALUES:
-        return _pure.mint_checked(layout, certificate, issue_ts, salt, values)
+        return _pure.mint_checked(layout, certificate, issue_ts, salt, values, choice)
+    if not 0 <= choice < len(layout.variants):
+        raise IndexError("tuple index out of range")
     for at in range(count):
         value = values[at]
         check = &layout.c_checks[at]
@@ -606,11 +627,9 @@ def mint_checked(
             if not good:
                 return None
             _set_text(&row, at, text, n)
-        elif type(value) is bytes:
-            _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
         else:
             return None
-    return _token(layout, certificate, issued, salted, &row, 0)
+    return _token(layout, certificate, issued, salted, &row, choice)
 
 
 def mint(
@@ -637,14 +656,15 @@ def mint(
     if c_columns == NULL:
         raise MemoryError
     try:
-        kept = [
-            _column(&c_columns[column], kind, columns[column], stop) for kind, column in layout.slots
+        _kept = [
+            _column(&c_columns[column], kind, columns[column], stop)
+            for kind, column in layout.slots
         ]
         rows.certificate = certificate.text
         rows.certificate_n = certificate.n
         rows.certificate_key = &certificate.key
         rows.key1 = NULL
-        rows.issue_ts_varies = len(issue_ts) > 1
+        rows.issue_ts_varies = len(issue_ts) != 1
         rows.issue_ts = <const uint32_t *> _address(
             _array(issue_ts, "uint32", stop if rows.issue_ts_varies else 1)
         )
@@ -771,9 +791,110 @@ def token_list(data, offsets):
     return tokens
 
 
-for _name in _pure.__all__:
-    if callable(globals()[_name]) and not isinstance(globals()[_name], type):
-        try:
-            globals()[_name].__doc__ = getattr(_pure, _name).__doc__
-        except AttributeError:
-            pass
+# Verifying ------------------------------------------------------------------------------------
+
+
+cdef class _Memory:
+    """Memory for structures, freed together."""
+
+    cdef list blocks
+
+    def __cinit__(self):
+        self.blocks = []
+
+    cdef void *take(self, size_t n) except NULL:
+        block = PyBytes_FromStringAndSize(NULL, n + 1)
+        self.blocks.append(block)
+        return <void *> PyBytes_AS_STRING(block)
+
+
+cdef const ft_pattern *_patterns(_Memory memory, patterns) except NULL:
+    cdef ft_pattern *out = <ft_pattern *> memory.take(len(patterns) * sizeof(ft_pattern))
+    cdef ft_pattern_field *fields
+    cdef uint16_t *one_of
+    cdef Py_ssize_t p, i
+    for p, pattern in enumerate(patterns):
+        one_of = <uint16_t *> memory.take(len(pattern.one_of) * sizeof(uint16_t))
+        for i, key in enumerate(pattern.one_of):
+            one_of[i] = key
+        fields = <ft_pattern_field *> memory.take(len(pattern.fields) * sizeof(ft_pattern_field))
+        for i, field in enumerate(pattern.fields):
+            if len(field.check.allowed) != 256:
+                raise ValueError("allowed must be a table of 256 bytes")
+            if not 0 <= field.asked <= 2:
+                raise ValueError("asked must be 0, 1 or 2")
+            memory.blocks.append(field.check.allowed)
+            fields[i].allowed = <const uint8_t *> PyBytes_AS_STRING(field.check.allowed)
+            fields[i].longest = field.check.longest
+            fields[i].asked = field.asked
+        out[p].type, out[p].entry = pattern.type, pattern.entry
+        out[p].one_of, out[p].one_of_n = one_of, len(pattern.one_of)
+        out[p].fields, out[p].field_n = fields, len(pattern.fields)
+    return out
+
+
+cdef _ask(ft_asked *out, ft_column *column, value, Py_ssize_t rows):
+    """Sets what is asked; returns what must stay alive."""
+    out.column = NULL
+    out.varies = 0
+    if value is None:
+        return None
+    given = len(value[1]) - 1 if isinstance(value, tuple) else len(value)
+    out.varies = given > 1
+    out.column = column
+    return _column(column, SlotKind.RAW, value, rows if given > 1 else 1)
+
+
+def accept(
+    question,
+    certificates,
+    data,
+    offsets,
+    channel_names,
+    uids,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+):
+    cdef ft_question q
+    cdef ft_column tokens, channel_column, uid_column
+    cdef _Memory memory = _Memory()
+    cdef Py_ssize_t count = max(stop - start, 0)
+    cdef bytes app_id = question.app_id
+    cdef Certificate certificate
+    cdef uint8_t *c_which
+    cdef int64_t *c_ends
+    cdef int done = 1
+    if not 0 <= start <= stop:
+        raise ValueError("start and stop must be a range of rows")
+    if not 1 <= len(certificates) <= 2:
+        raise ValueError("certificates must be one or two")
+    q.patterns, q.pattern_n = _patterns(memory, question.patterns), len(question.patterns)
+    q.app_id, q.app_id_n = <const uint8_t *> PyBytes_AS_STRING(app_id), len(app_id)
+    q.now, q.leeway = question.now, question.leeway
+    q.longest_lifetime, q.longest_token = question.longest_lifetime, question.longest_token
+    q.certificate_count = len(certificates)
+    for i, certificate in enumerate(certificates):
+        q.certificates[<Py_ssize_t> i] = certificate.text
+        q.certificate_n[<Py_ssize_t> i] = certificate.n
+    _kept = [
+        _column(&tokens, SlotKind.RAW, (data, offsets), stop),
+        _ask(&q.asked[0], &channel_column, channel_names, stop),
+        _ask(&q.asked[1], &uid_column, uids, stop),
+    ]
+    which, ends = np.zeros(count, np.uint8), np.zeros(count, np.int64)
+    c_which, c_ends = <uint8_t *> _address(which), <int64_t *> _address(ends)
+    with nogil:
+        done = ft_accept(&q, &tokens, start, stop, c_which, c_ends)
+    if not done:
+        raise MemoryError
+    return which, ends
+
+
+# What is data in both cores exists once, and docstrings are written once.
+__all__ = _pure.__all__
+for _name in __all__:
+    _pure_one = getattr(_pure, _name)
+    if _name not in globals():
+        globals()[_name] = _pure_one
+    elif not isinstance(_pure_one, type):
+        globals()[_name].__doc__ = _pure_one.__doc__

@@ -1,7 +1,7 @@
 """The kernels: plain C, no Python."""
 
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 
 cdef extern from "kernels/cpu.h" nogil:
@@ -30,7 +30,6 @@ cdef extern from "kernels/base64.h" nogil:
 
 cdef extern from "kernels/inflate.h" nogil:
     enum:
-        FT_INFLATE_TRUNCATED
         FT_INFLATE_TOO_LONG
     ptrdiff_t ft_inflate_zlib(const uint8_t *data, size_t n, uint8_t *out, size_t capacity,
                               size_t *consumed)
@@ -99,3 +98,32 @@ cdef extern from "kernels/mint.h" nogil:
     ft_mint_result ft_mint(ft_minter *minter, const ft_layout *layout, const ft_rows *rows,
                            size_t start, size_t stop, ft_output *output, int64_t *offsets,
                            ft_deflate_long deflate_long)
+
+cdef extern from "kernels/accept.h" nogil:
+    ctypedef struct ft_pattern_field:
+        const uint8_t *allowed
+        size_t longest
+        int asked
+    ctypedef struct ft_pattern:
+        uint16_t type, entry
+        const uint16_t *one_of
+        size_t one_of_n
+        const ft_pattern_field *fields
+        size_t field_n
+    ctypedef struct ft_asked:
+        const ft_column *column
+        int varies
+    ctypedef struct ft_question:
+        const ft_pattern *patterns
+        size_t pattern_n
+        const uint8_t *app_id
+        size_t app_id_n
+        const uint8_t *certificates[2]
+        size_t certificate_n[2]
+        size_t certificate_count
+        int64_t now, leeway
+        uint32_t longest_lifetime
+        size_t longest_token
+        ft_asked asked[2]
+    int ft_accept(const ft_question *question, const ft_column *tokens, size_t start, size_t stop,
+                  uint8_t *which, int64_t *ends)

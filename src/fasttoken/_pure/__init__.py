@@ -1,5 +1,6 @@
 """The core in pure Python: the readable specification of the native one."""
 
+from .accept import Pattern, PatternField, Question, accept
 from .batch import (
     Check,
     Envelope,
@@ -23,8 +24,12 @@ __all__ = [
     "Check",
     "Envelope",
     "Layout",
+    "Pattern",
+    "PatternField",
+    "Question",
     "Slot",
     "SlotKind",
+    "accept",
     "cpu_paths",
     "crc32",
     "decode",

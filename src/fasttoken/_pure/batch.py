@@ -146,23 +146,22 @@ def mint_checked(
     issue_ts: int,
     salt: int,
     values: Sequence[object],
+    choice: int = 0,
 ) -> str | None:
-    """One token of the first variant, or None if a value needs a second look.
+    """One token, as `mint_one` makes it, or None if a value needs a second look.
 
-    ``issue_ts`` and ``salt`` are plain if they are ints that fit u32; ``values`` has an int or
-    str for each column, or bytes that were checked before.
+    ``issue_ts`` and ``salt`` are plain if they are ints that fit u32; ``values`` has what the
+    caller gave for each column.
     """
     if not (_U32.passes(issue_ts) and _U32.passes(salt)):
         return None
     ready: list[Value] = []
     for value, check in zip(values, layout.checks, strict=True):
-        if type(value) is bytes:
-            ready.append(value)
-        elif check.passes(value):
+        if check.passes(value):
             ready.append(value.encode() if isinstance(value, str) else value)  # type: ignore[arg-type]
         else:
             return None
-    return mint_one(layout, certificate, issue_ts, salt, ready)
+    return mint_one(layout, certificate, issue_ts, salt, ready, choice)
 
 
 def mint(

@@ -21,11 +21,11 @@ def inflate(data: bytes, limit: int) -> bytes:
     try:
         content = stream.decompress(data, limit + 1)
     except zlib.error:
-        raise MalformedToken("zlib", "not a valid zlib stream") from None
+        raise MalformedToken("zlib", "not a whole, valid zlib stream") from None
     if len(content) > limit:
         raise MalformedToken("zlib", f"inflates beyond {limit} bytes")
     if not stream.eof:
-        raise MalformedToken("zlib", "the zlib stream is cut off")
+        raise MalformedToken("zlib", "not a whole, valid zlib stream")
     if stream.unused_data:
         raise MalformedToken("zlib", "there are bytes behind the zlib stream")
     return content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
+from operator import index
 
 _u16 = struct.Struct("<H").pack
 _u32 = struct.Struct("<I").pack
@@ -20,21 +21,21 @@ def pack_u16(value: int) -> bytes:
     """``value`` as 2 little-endian bytes. Raises `OverflowError` outside 0..65535."""
     if not 0 <= value <= 0xFFFF:
         raise OverflowError(f"{value} does not fit u16")
-    return _u16(value)
+    return _u16(index(value))
 
 
 def pack_u32(value: int) -> bytes:
     """``value`` as 4 little-endian bytes. Raises `OverflowError` outside 0..4294967295."""
     if not 0 <= value <= 0xFFFF_FFFF:
         raise OverflowError(f"{value} does not fit u32")
-    return _u32(value)
+    return _u32(index(value))
 
 
 def pack_i16(value: int) -> bytes:
     """``value`` as 2 little-endian bytes. Raises `OverflowError` outside -32768..32767."""
     if not -0x8000 <= value <= 0x7FFF:
         raise OverflowError(f"{value} does not fit i16")
-    return _i16(value)
+    return _i16(index(value))
 
 
 def pack_str(data: bytes) -> bytes:

@@ -8,7 +8,9 @@ from ..errors import MalformedToken
 from . import access_token, access_token2, dynamic_key, signaling
 from .parsed import Parsed
 
-FORMATS: tuple[ModuleType, ...] = (access_token2, access_token, dynamic_key, signaling)
+# Dynamic keys come first: one of version 1 or 2 begins with a signature, which may look like
+# the prefix of another format.
+FORMATS: tuple[ModuleType, ...] = (dynamic_key, access_token2, access_token, signaling)
 BY_NAME = {module.NAME: module for module in FORMATS}
 
 LONGEST = 262_144  # characters: no format needs more, and reading stops before work begins

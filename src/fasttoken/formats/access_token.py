@@ -17,6 +17,7 @@ from .reader import Reader
 NAME = "access_token"
 PREFIX = "006"
 APP_ID_CHARACTERS = 32
+MOST_PRIVILEGES = 10_920  # fit the message, whose length is a u16
 
 
 class Privilege(IntEnum):

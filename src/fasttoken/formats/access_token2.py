@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,8 +95,7 @@ def _read_permissions(reader: Reader) -> dict[int, dict[int, tuple[str, ...]]]:
     }
 
 
-def pack_field(kind: Kind, value: Any) -> bytes:
-    """One field of a service, as its kind is written."""
+def _pack_field(kind: Kind, value: Any) -> bytes:
     if kind is Kind.TEXT:
         return pack_str(value.encode())
     if kind is Kind.UID:
@@ -120,11 +119,11 @@ def pack_service(service: Service) -> bytes:
     """A service: its type, its privileges, its fields."""
     packed = pack_u16(service.TYPE) + pack_map32(service.privileges)
     for field in service.FIELDS:
-        packed += pack_field(field.kind, getattr(service, field.name))
+        packed += _pack_field(field.kind, getattr(service, field.name))
     return packed
 
 
-def by_type(services: tuple[Service, ...]) -> list[Service]:
+def by_type(services: Sequence[Service]) -> list[Service]:
     """Services in the order of a token: by ascending type, then as they were added."""
     return sorted(services, key=lambda service: service.TYPE)
 

@@ -14,6 +14,7 @@ from enum import IntEnum
 
 from .._core import Certificate, decode, encode, pack_str, pack_u16, pack_u32
 from ..errors import FieldError, MalformedToken
+from ..rules import U32_MAX, integer
 from ..services import FrozenMap
 from .parsed import Parsed, supplied
 from .reader import Reader
@@ -44,6 +45,7 @@ _HEAD = (
     f"(?P<signature>{_SHA1})(?P<app_id>{_APP_ID})"
     "(?P<unix_ts>[0-9]{10})(?P<random_int>[0-9a-f]{8})"
 )
+_LENGTHS = (90, 110)  # of versions 1 and 2, which have no prefix
 _LAYOUTS = {
     1: _HEAD,
     2: _HEAD + "(?P<uid>[0-9]{10})(?P<expired_ts>[0-9]{10})",
@@ -168,7 +170,9 @@ def _version(token: str) -> int:
 
 
 def detect(token: str) -> bool:
-    return token.startswith(("003", "004", "005")) or _version(token) != 0
+    return token.startswith(("003", "004", "005")) or (
+        len(token) in _LENGTHS and _version(token) != 0
+    )
 
 
 def parse(token: str) -> Parsed:
@@ -218,8 +222,7 @@ def verify_signature(
     elif claims.uid is not None:
         uid = claims.uid
     channel_text, _ = supplied(f"{NAME} {claims.version}", channel_name, uid)
-    if not isinstance(uid, int):
-        raise FieldError("uid", "must be an integer: dynamic keys know no accounts")
+    uid = integer("uid", uid, 0, U32_MAX)
     candidates = [claims]
     if claims.version == 4:
         candidates = [replace(claims, service=service) for service in SERVICE_CODES]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FieldError
+from ..rules import U16_MAX, integer, text
 
 
 @dataclass(frozen=True)
@@ -29,4 +30,11 @@ def supplied(
     for name, value in (("channel_name", channel_name), ("uid", uid)):
         if value is None:
             raise FieldError(name, f"must be given: {format_name} tokens don't carry it")
-    return str(channel_name).encode(), b"" if uid == 0 else str(uid).encode()
+    return text("channel_name", channel_name, U16_MAX), user_text(uid)
+
+
+def user_text(uid: Any) -> bytes:
+    """A uid or account as it is signed: a number in decimal, 0 as the empty text."""
+    if not isinstance(uid, str):
+        uid = str(integer("uid", uid, -(2**63), 2**63) or "")
+    return text("uid", uid, U16_MAX)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .._core import Certificate
 from ..errors import FieldError, MalformedToken
-from .parsed import Parsed
+from .parsed import Parsed, user_text
 
 NAME = "signaling_token"
 PREFIX = "1:"
@@ -54,5 +54,6 @@ def verify_signature(
     """Whether ``certificate`` signed the token for this account, which is given as ``uid``."""
     if uid is None:
         raise FieldError("uid", f"must be given: {NAME} tokens don't carry the account")
-    expected = _sign(parsed.claims, certificate, str(uid)).encode()
+    account = user_text(uid).decode()
+    expected = _sign(parsed.claims, certificate, account).encode()
     return hmac.compare_digest(parsed.signature, expected)

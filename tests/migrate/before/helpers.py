@@ -15,8 +15,14 @@ def lesson_token(lesson_id, account, teaches):
     now = calendar.timegm(datetime.datetime.utcnow().utctimetuple())
     expires = now + settings.LESSON_SECONDS
     role = TEACHER if teaches else PUPIL
-    return RtcTokenBuilder.buildTokenWithAccount(settings.AGORA_APP_ID, settings.AGORA_CERTIFICATE,
-                                                 f"lesson-{lesson_id}", account, role, expires)
+    return RtcTokenBuilder.buildTokenWithAccount(
+        settings.AGORA_APP_ID,
+        settings.AGORA_CERTIFICATE,
+        f"lesson-{lesson_id}",
+        account,
+        role,
+        expires,
+    )
 
 
 def guest_token(lesson_id):

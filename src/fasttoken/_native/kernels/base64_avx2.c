@@ -50,7 +50,8 @@ AVX2 size_t ft_base64_decode_avx2(const char *in, size_t n, uint8_t *out) {
     /* What to add to a character, by its high half; '/' borrows the place of 0x1_. */
     const __m256i offsets = both(_mm_setr_epi8(0, 63 - '/', 62 - '+', 52 - '0', -'A', -'A',
                                                26 - 'a', 26 - 'a', 0, 0, 0, 0, 0, 0, 0, 0));
-    const __m256i pack = both(_mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1));
+    const __m256i pack =
+        both(_mm_setr_epi8(2, 1, 0, 6, 5, 4, 10, 9, 8, 14, 13, 12, -1, -1, -1, -1));
     const __m256i nibble = _mm256_set1_epi8(0x0f);
     size_t done = 0;
     while (n - done >= 40) { /* room for two stores of 16 bytes, 12 apart */

@@ -1,6 +1,5 @@
 #include "cpu.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base64.h"
@@ -8,6 +7,13 @@
 #include "hmac.h"
 #include "inflate.h"
 #include "sha256.h"
+
+#if defined(__STDC_NO_ATOMICS__) || (defined(_MSC_VER) && !defined(__clang__))
+#define SHARED(type) type volatile /* a pointer is read and written whole there */
+#else
+#include <stdatomic.h>
+#define SHARED(type) _Atomic(type)
+#endif
 
 #if FT_X86
 #include <cpuid.h>
@@ -31,7 +37,8 @@ static const ft_cpu_path portable = {
 static ft_cpu_path paths[MOST_PATHS];
 static const char *names[MOST_PATHS + 1];
 static size_t path_count;
-static _Atomic(const ft_cpu_path *) current = &portable;
+static int good[MOST_PATHS]; /* a path that has passed its self-test is not tested again */
+static SHARED(const ft_cpu_path *) current = &portable;
 
 static void add_path(ft_cpu_path *path, const char *name, ft_cpu_level level) {
     path->name = name;
@@ -118,36 +125,38 @@ static int self_test(const ft_cpu_path *path) {
            ft_inflate_self_test();
 }
 
-static const ft_cpu_path *find(const char *name) {
+/* The place of a path in `paths`, or path_count. */
+static size_t find(const char *name) {
+    size_t i = 0;
     find_paths();
-    for (size_t i = 0; i < path_count; i++)
-        if (strcmp(name, paths[i].name) == 0) return &paths[i];
-    return NULL;
+    while (i < path_count && strcmp(name, names[i]) != 0) i++;
+    return i;
 }
 
 int ft_cpu_self_test(const char *name) {
-    const ft_cpu_path *path = find(name);
-    return path && self_test(path);
+    size_t i = find(name);
+    return i < path_count && self_test(&paths[i]);
+}
+
+static int usable(size_t i) {
+    if (!good[i]) good[i] = self_test(&paths[i]);
+    return good[i];
 }
 
 int ft_cpu_select(const char *name) {
-    const ft_cpu_path *path = NULL;
+    size_t i = find(name);
     if (strcmp(name, "auto") == 0) {
-        find_paths();
-        for (size_t i = path_count; i-- && !path;)
-            if (self_test(&paths[i])) path = &paths[i];
-    } else {
-        path = find(name);
-        if (path && !self_test(path)) path = NULL;
+        while (i > 0 && !usable(i - 1)) i--;
+        if (i == 0) return 0;
+        i--;
+    } else if (i == path_count || !usable(i)) {
+        return 0;
     }
-    if (!path) return 0;
-    atomic_store(&current, path);
+    current = &paths[i];
     return 1;
 }
 
-const ft_cpu_path *ft_cpu_current(void) {
-    return atomic_load_explicit(&current, memory_order_acquire);
-}
+const ft_cpu_path *ft_cpu_current(void) { return current; }
 
 const char *ft_cpu_name(void) { return ft_cpu_current()->name; }
 

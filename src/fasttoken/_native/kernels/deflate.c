@@ -58,16 +58,6 @@ enum {
     NICE_LENGTH = 128   /* a candidate this long ends the search */
 };
 
-static inline uint32_t load32le(const uint8_t *in)
-{
-    uint32_t x;
-    memcpy(&x, in, 4);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap32(x);
-#endif
-    return x;
-}
-
 static inline uint64_t load64le(const uint8_t *in)
 {
     uint64_t x;
@@ -447,12 +437,14 @@ static void build_dynamic(const symbol_counts *c, dynamic_code *d)
 
 #include "deflate_bound.h"
 
-/* At most 255 symbols: bytes suffice. */
-static void count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *c)
+/* Returns 0 if the payload has too many symbols or one of them too often for bytes. */
+static int count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *c)
 {
     const uint8_t *in = w->window;
     const ft_deflate_match *match = w->matches, *end = match + w->match_count;
+    const size_t symbols = w->literal_count + w->match_count + 1;
     size_t i = 0;
+    if (symbols > BOUND_MAX_SYMBOLS || w->match_count > 255) return 0;
     clear(c, sizeof *c);
     for (; match < end; match++) {
         while (i < match->at) c->literal[in[i++]]++;
@@ -463,6 +455,10 @@ static void count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *
     }
     while (i < n) c->literal[in[i++]]++;
     c->literal[END_OF_BLOCK]++;
+    if (symbols <= 255) return 1;
+    unsigned total = 0; /* a count that went over 255 is missing in it */
+    for (unsigned s = 0; s < 288; s++) total += c->literal[s];
+    return total == symbols;
 }
 
 /* ------------------------------------------------------------------ bits */
@@ -630,47 +626,43 @@ static inline size_t block_bytes(size_t bits) { return (bits + 7) >> 3; }
 static int fixed_wins(size_t n, const ft_deflate_work *w, size_t whole_bytes_bits)
 {
     small_counts counts;
-    if (w->literal_count + w->match_count + 1 > BOUND_MAX_SYMBOLS) return 0;
-    count_few_symbols(n, w, &counts);
+    if (!count_few_symbols(n, w, &counts)) return 0;
     return dynamic_bits_below(&counts, w) + 3 + 7 >= whole_bytes_bits;
 }
 
-size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
+/* Parses the payload and writes all but the trailer with fixed codes, which is the stream in
+ * nearly all cases.  Returns the end of the block. */
+static uint8_t *begin_fixed(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
-    if (n > FT_DEFLATE_MAX) return 0;
     if (n) memcpy(w->window, in, n);
     memset(w->window + n, 0, 32);
     find_matches(n, w);
-
-    /* The block is written with fixed codes first: that is its size, and nearly always it. */
     out[0] = 0x78;
     out[1] = 0x9c;
-    uint8_t *block = out + 2;
-    bit_writer bits = {block, 0, 0};
+    bit_writer bits = {out + 2, 0, 0};
     put_fixed(&bits, n, w);
-    size_t fixed_bits = 8 * (size_t)(bits.out - block) + bits.count;
-    size_t bytes = block_bytes(fixed_bits);
+    return finish_bits(&bits);
+}
 
-    int fixed = fixed_wins(n, w, 8 * bytes);
+/* zlib's choice, with exact trees, over the block that begin_fixed wrote; returns its end. */
+static uint8_t *choose_block(size_t n, uint8_t *out, uint8_t *fixed_end, ft_deflate_work *w)
+{
+    symbol_counts counts;
     dynamic_code dynamic;
-    if (!fixed) {
-        symbol_counts counts;
-        count_symbols(n, w, &counts);
-        build_dynamic(&counts, &dynamic);
-        fixed = bytes <= block_bytes(dynamic.bits + 3);
-        if (!fixed) bytes = block_bytes(dynamic.bits + 3);
-    }
+    size_t bytes = (size_t)(fixed_end - (out + 2));
+    count_symbols(n, w, &counts);
+    build_dynamic(&counts, &dynamic);
+    size_t dynamic_bytes = block_bytes(dynamic.bits + 3);
+    if (n + 4 <= (bytes <= dynamic_bytes ? bytes : dynamic_bytes))
+        return put_stored(out + 2, w->window, n);
+    if (bytes <= dynamic_bytes) return fixed_end;
+    bit_writer bits = {out + 2, 0, 0};
+    put_dynamic(&bits, n, w, &dynamic);
+    return finish_bits(&bits);
+}
 
-    uint8_t *end;
-    if (n + 4 <= bytes) {
-        end = put_stored(block, w->window, n);
-    } else {
-        if (!fixed) {
-            bits = (bit_writer){block, 0, 0};
-            put_dynamic(&bits, n, w, &dynamic);
-        }
-        end = finish_bits(&bits);
-    }
+static size_t end_stream(size_t n, uint8_t *out, uint8_t *end, const ft_deflate_work *w)
+{
     uint32_t sum = adler_sum(w, n);
     *end++ = (uint8_t)(sum >> 24);
     *end++ = (uint8_t)(sum >> 16);
@@ -679,10 +671,223 @@ size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
     return (size_t)(end - out);
 }
 
+size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
+{
+    if (n > FT_DEFLATE_MAX) return 0;
+    uint8_t *end = begin_fixed(in, n, out, w);
+    size_t bytes = (size_t)(end - (out + 2));
+    if (n + 4 <= bytes || !fixed_wins(n, w, 8 * bytes)) end = choose_block(n, out, end, w);
+    return end_stream(n, out, end, w);
+}
+
+/* ------------------------------------------------------------------ many payloads */
+
+enum {
+    LANE_PAD = 0x7fff, /* above all keys, which are frequency << 4 | depth */
+    LANE_ADJACENT = 128,
+    SURELY_DYNAMIC = 64 /* bits that the bound is seldom off: lanes would be in vain */
+};
+
+#define LANE_BYTES 16
+#define LANE_TARGET
+#define LANE_NAME(x) x##_portable
+#define LANE_WHOLE(x)
+#include "deflate_lanes.h"
+
+#if defined(__x86_64__)
+#define FT_DEFLATE_X86
+#define LANE_BYTES 16
+#define LANE_TARGET __attribute__((target("sse4.2")))
+#define LANE_NAME(x) x##_sse4
+#define LANE_WHOLE(x)
+#include "deflate_lanes.h"
+#define LANE_BYTES 32
+#define LANE_TARGET __attribute__((target("avx2")))
+#define LANE_NAME(x) x##_avx2
+#define LANE_WHOLE(x)
+#include "deflate_lanes.h"
+#define LANE_BYTES 64
+#define LANE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
+#define LANE_NAME(x) x##_avx512
+#define LANE_WHOLE(x) __asm__("" : "+v"(x))
+#include "deflate_lanes.h"
+#endif
+
+typedef struct {
+    const char *name;
+    unsigned lanes; /* payloads at a time */
+    /* The bound comes first and the lanes settle what it leaves open, but where the lanes are
+     * fast and it proves less than this many percent of a batch, they do it alone. */
+    unsigned bound_percent;
+    void (*dynamic_sizes)(ft_deflate_lanes *, ft_deflate_heaps *);
+} lane_way;
+
+static const lane_way lane_ways[] = {
+    {"portable", 16, 30, dynamic_sizes_portable},
+#ifdef FT_DEFLATE_X86
+    {"sse4", 16, 30, dynamic_sizes_sse4},
+    {"avx2", 32, 75, dynamic_sizes_avx2},
+    {"avx512", 64, 75, dynamic_sizes_avx512},
+#elif defined(__aarch64__)
+    {"neon", 16, 30, dynamic_sizes_portable}, /* vectors of 16 bytes are NEON there */
+#endif
+};
+
+static int way_present(const lane_way *way)
+{
+#ifdef FT_DEFLATE_X86
+    __builtin_cpu_init();
+    if (!strcmp(way->name, "sse4")) return __builtin_cpu_supports("sse4.2");
+    if (!strcmp(way->name, "avx2")) return __builtin_cpu_supports("avx2");
+    if (!strcmp(way->name, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl");
+#endif
+    (void)way;
+    return 1;
+}
+
+static _Atomic(const lane_way *) chosen_way;
+
+static const lane_way *best_way(void)
+{
+    const lane_way *way = lane_ways + sizeof lane_ways / sizeof *lane_ways - 1;
+    while (!way_present(way)) way--;
+    return way;
+}
+
+int ft_deflate_select(const char *name)
+{
+    for (size_t k = 0; k < sizeof lane_ways / sizeof *lane_ways; k++)
+        if (!strcmp(name, lane_ways[k].name) && way_present(&lane_ways[k])) {
+            chosen_way = &lane_ways[k];
+            return 1;
+        }
+    return 0;
+}
+
+static size_t zlib_exact(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
+{
+    uint8_t *end = begin_fixed(in, n, out, w);
+    end = choose_block(n, out, end, w);
+    return end_stream(n, out, end, w);
+}
+
+/* Puts the counts of a payload into a free lane of the group that suits it; returns the group, or
+ * NULL if the payload does not fit in. */
+static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts *c)
+{
+    /* the most symbols of each group: the time goes with the square */
+    static const uint8_t most[FT_DEFLATE_GROUPS] = {68, 84, 120, FT_DEFLATE_SLOTS};
+    uint64_t used[7] = {0}, distance_used[2] = {0};
+    unsigned slots = 0;
+    for (unsigned k = 0; k < 320; k += 8)
+        used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
+    for (unsigned k = 0; k < 32; k += 8)
+        distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+    for (unsigned k = 0; k < 5; k++) slots += popcount(used[k]);
+    /* a run of more than 138 unused symbols has a whole word of them */
+    if (slots < 2 || slots > FT_DEFLATE_SLOTS || !used[0] || !used[1] || !used[2] || !used[3])
+        return NULL;
+    ft_deflate_lanes *lanes = groups;
+    for (const uint8_t *m = most; slots > *m; m++) lanes++;
+    const unsigned lane = lanes->filled;
+
+    unsigned slot = 0, high = 0;
+    uint64_t before = 0;
+    for (unsigned k = 0; k < 5; k++) {
+        const uint64_t adjacent = used[k] & (used[k] << 1 | before >> 63);
+        before = used[k];
+        for (uint64_t bits = used[k]; bits; bits &= bits - 1) {
+            unsigned s = (unsigned)__builtin_ctzll(bits), frequency = c->literal[64 * k + s];
+            high |= frequency;
+            lanes->literal[++slot][lane] = (uint8_t)(frequency | (adjacent >> s & 1) << 7);
+        }
+    }
+    if (high >= LANE_ADJACENT) return NULL;
+    lanes->literal_used[lane] = (uint8_t)slot;
+
+    const uint64_t forced = forced_distances(distance_used[0]);
+    lanes->other_bits[lane] = (int)c->extra_bits;
+    slot = 0;
+    for (uint64_t bits = forced; bits; bits &= bits - 1) {
+        unsigned s = (unsigned)__builtin_ctzll(bits), frequency = c->distance[s];
+        if (frequency >= LANE_ADJACENT) return NULL;
+        if (!frequency) {
+            frequency = 1;
+            lanes->other_bits[lane]--; /* its length is 1: in the tree, but not in the block */
+        }
+        lanes->distance[++slot][lane] = (uint8_t)(frequency | (forced << 1 >> s & 1) << 7);
+    }
+    lanes->distance_used[lane] = (uint8_t)slot;
+
+    distance_used[0] = forced;
+    zero_tokens zero = count_zero_tokens(used, 5);
+    zero_tokens distance_zero = count_zero_tokens(distance_used, 1);
+    lanes->count[0][lane] = (uint8_t)(zero.zeros + distance_zero.zeros);
+    lanes->count[17][lane] = (uint8_t)(zero.code17 + distance_zero.code17);
+    lanes->count[18][lane] = (uint8_t)(zero.code18 + distance_zero.code18);
+    return lanes;
+}
+
+/* Where the lanes show that zlib would not take the fixed block, writes what it takes. */
+static void settle_lanes(const lane_way *way, ft_deflate_lanes *lanes, const uint8_t *const *in, const size_t *n,
+                         uint8_t *const *out, size_t *out_n, ft_deflate_work *w)
+{
+    const unsigned filled = lanes->filled;
+    lanes->filled = 0;
+    for (unsigned lane = filled; lane < way->lanes; lane++)
+        lanes->literal_used[lane] = lanes->distance_used[lane] = 0;
+    const int worthwhile = filled > way->lanes / 8;
+    if (worthwhile) way->dynamic_sizes(lanes, &w->heaps);
+    for (unsigned lane = 0; lane < filled; lane++) {
+        size_t i = lanes->payload[lane];
+        int bits = worthwhile ? lanes->bits[lane] : -1;
+        if (bits < 0 || block_bytes((size_t)(bits + lanes->other_bits[lane] + 3)) < out_n[i] - 6)
+            out_n[i] = zlib_exact(in[i], n[i], out[i], w);
+    }
+}
+
 void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out, size_t *out_n,
                   size_t count, ft_deflate_work *w)
 {
-    for (size_t i = 0; i < count; i++) out_n[i] = ft_zlib(in[i], n[i], out[i], w);
+    const lane_way *way = chosen_way;
+    size_t tried = 0, proved = 0;
+    if (!way) chosen_way = way = best_way();
+    for (unsigned g = 0; g < FT_DEFLATE_GROUPS; g++) w->lanes[g].filled = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (n[i] > FT_DEFLATE_MAX) {
+            out_n[i] = 0;
+            continue;
+        }
+        uint8_t *end = begin_fixed(in[i], n[i], out[i], w);
+        size_t bytes = (size_t)(end - (out[i] + 2));
+        ft_deflate_lanes *lanes = NULL;
+        int settled = 0;
+        small_counts counts;
+        if (n[i] + 4 > bytes && count_few_symbols(n[i], w, &counts)) {
+            if (tried < 16 || 100 * proved >= way->bound_percent * tried) {
+                unsigned bound = dynamic_bits_below(&counts, w);
+                if (bound + 3 + 7 >= 8 * bytes) {
+                    settled = 1;
+                } else if (bound != 0 && bound + SURELY_DYNAMIC < 8 * bytes) {
+                    settled = 1;
+                    end = choose_block(n[i], out[i], end, w);
+                }
+                tried++;
+                proved += (size_t)settled;
+            }
+            if (!settled) lanes = fill_lane(w->lanes, &counts);
+        }
+        if (!lanes && !settled) end = choose_block(n[i], out[i], end, w);
+        out_n[i] = end_stream(n[i], out[i], end, w);
+        if (lanes) {
+            lanes->payload[lanes->filled++] = i;
+            if (lanes->filled == way->lanes) settle_lanes(way, lanes, in, n, out, out_n, w);
+        }
+    }
+    for (unsigned g = 0; g < FT_DEFLATE_GROUPS; g++)
+        if (w->lanes[g].filled) settle_lanes(way, &w->lanes[g], in, n, out, out_n, w);
 }
 
 /* The block is tried with fixed codes first: 9 bits a byte at most (a match takes fewer than
@@ -700,5 +905,3 @@ void ft_deflate_work_init(ft_deflate_work *w)
     assign_codes(length, DISTANCE_CODES, w->fixed_distance_code);
     bound_init(w);
 }
-
-int ft_deflate_select(const char *name) { return strcmp(name, "portable") == 0; }

@@ -25,6 +25,30 @@ typedef struct {
     uint8_t length_code, distance_code; /* RFC 1951, 3.2.5: 0..28 and 0..29 */
 } ft_deflate_match;
 
+/* Payloads side by side, one a column; see deflate_lanes.h. */
+#define FT_DEFLATE_LANES 64
+#define FT_DEFLATE_SLOTS 200 /* most symbols in use */
+#define FT_DEFLATE_GROUPS 4  /* payloads with a like number of symbols wait for one another */
+
+typedef struct {
+    /* The used symbols of the trees, from row 1: frequency, plus 128 if the symbol is the one of
+     * the row before plus 1. */
+    uint8_t literal[1 + FT_DEFLATE_SLOTS][FT_DEFLATE_LANES], distance[1 + 32][FT_DEFLATE_LANES];
+    uint8_t literal_used[FT_DEFLATE_LANES], distance_used[FT_DEFLATE_LANES];
+    uint8_t count[19][FT_DEFLATE_LANES]; /* of the symbols of the bit-length code */
+    int16_t bits[FT_DEFLATE_LANES];      /* the result */
+    /* What the lanes are: index of the payload; bits of the block that are in no tree. */
+    size_t payload[FT_DEFLATE_LANES];
+    int other_bits[FT_DEFLATE_LANES];
+    unsigned filled;
+} ft_deflate_lanes;
+
+typedef struct {
+    int16_t key[FT_DEFLATE_SLOTS + 2][FT_DEFLATE_LANES]; /* row s: slot s of the heaps */
+    uint8_t depth[FT_DEFLATE_SLOTS + 1][FT_DEFLATE_LANES];
+    uint8_t landing[FT_DEFLATE_SLOTS / 2 + 2 * FT_DEFLATE_SLOTS][FT_DEFLATE_LANES];
+} ft_deflate_heaps;
+
 /* The encoder's working memory: one per thread, initialised once, reused for every call. */
 typedef struct ft_deflate_work {
     /* The payload, with room for reading whole words beyond its end. */
@@ -44,6 +68,8 @@ typedef struct ft_deflate_work {
     /* Logarithms for the bound, in 1/256 bit. */
     uint32_t n_log_n[FT_DEFLATE_LOGS];
     uint16_t log_above[FT_DEFLATE_LOGS];
+    ft_deflate_lanes lanes[FT_DEFLATE_GROUPS];
+    ft_deflate_heaps heaps;
 } ft_deflate_work;
 
 /* Room for the stream of any payload of n bytes, with slack for stores of whole words. */

@@ -1,22 +1,22 @@
 /* A lower bound on the size of the dynamic block, without its trees: proof in docs/deflate.md,
- * whose names and section numbers this file follows.  Included by deflate.c only. */
+ * whose section numbers this file gives.  Included by deflate.c only. */
 
 /* What the bound is computed from: like symbol_counts, but bytes. */
 typedef struct {
     uint8_t literal[320]; /* 286 symbols, the rest 0 */
     uint8_t distance[32];
-    unsigned symbols;    /* sum of literal[], at most 255 */
     unsigned extra_bits; /* of all lengths and distances */
 } small_counts;
 
 enum {
-    BOUND_MAX_SYMBOLS = 255, /* below Fibonacci's 377: no code is longer than 11 bits */
+    BOUND_MAX_SYMBOLS = 1000, /* below Fibonacci's 2,584: zlib's limit of 15 bits cannot act */
+    BOUND_MAX_USED = 200, /* symbols in use: numbers of them fit in bytes */
     BOUND_MAX_FREQUENCY = 63,
     BOUND_MAX_LENGTH = 12,
     BOUND_MAX_CLASSES = 128
 };
 
-/* ------------------------------------------------------------------ logarithms, section 6 */
+/* ------------------------------------------------------------------ logarithms, section 9 */
 
 /* log2(n) in units of 2^-24: at most 2 units below the true value, never above. */
 static uint32_t log2_below(uint32_t n)
@@ -48,7 +48,14 @@ static void bound_init(ft_deflate_work *w)
 
 static inline unsigned popcount(uint64_t x)
 {
+#ifdef __POPCNT__
     return (unsigned)__builtin_popcountll(x);
+#else
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (unsigned)(x * 0x0101010101010101u >> 56);
+#endif
 }
 
 /* Bit k: is byte k not zero? */
@@ -60,8 +67,8 @@ static inline unsigned nonzero_bytes(uint64_t x)
 }
 
 /* The run-length tokens of the unused symbols: runs of 1 and 2 are single zeros, of 3 to 10
- * code 17, longer ones code 18 (one at least).  `used` has a bit per symbol, the last one set
- * is the last transmitted; words + 1 words are readable, the last one 0. */
+ * code 17, longer ones code 18 (of which it counts one).  `used` has a bit per symbol; the last
+ * one set, in the last word, is the last symbol transmitted. */
 typedef struct {
     unsigned zeros, code17, code18;
 } zero_tokens;
@@ -71,13 +78,12 @@ static inline uint64_t shift_down(const uint64_t *x, int word, unsigned by)
     return x[word] >> by | x[word + 1] << (64 - by);
 }
 
-static zero_tokens count_zero_tokens(const uint64_t *used, int words)
+static inline zero_tokens count_zero_tokens(const uint64_t *used, const int words)
 {
     uint64_t run1[7], run2[7], run3[7], run4[7], run8[7], run11[7];
     zero_tokens t = {0, 0, 0};
     unsigned runs3 = 0, runs11 = 0, in_runs3 = 0, zeros = 0;
-    int last = words - 1;
-    while (used[last] == 0) last--;
+    const int last = words - 1;
     for (int k = 0; k < last; k++) run1[k] = ~used[k];
     run1[last] = ~used[last] & (UINT64_MAX >> __builtin_clzll(used[last]));
     run1[last + 1] = run2[last + 1] = run3[last + 1] = run4[last + 1] = run8[last + 1] = 0;
@@ -105,101 +111,152 @@ static zero_tokens count_zero_tokens(const uint64_t *used, int words)
     return t;
 }
 
-/* ------------------------------------------------------------------ leaf-first tree, sections 2-4 */
+/* ------------------------------------------------------------------ leaf-first tree, sections 2-5 */
 
-/* Nodes of one weight: `leaves` leaves, then `nodes` internal nodes, in the order in which the
- * leaf-first two-queue algorithm takes them. */
+/* Internal nodes of one weight in the order in which they are made, in groups of equal height.
+ * All nodes of a group have children alike, but for the first one of a mixed group. */
+enum { MAX_GROUPS = 6, IRREGULAR = 255 };
+
 typedef struct {
-    uint16_t position, leaves, internal_before; /* index of the first; internal nodes before it */
-    uint16_t made;                              /* index in made[] of the internal ones */
+    uint8_t end;    /* index behind its last node */
+    uint8_t height; /* of its nodes, if they are complete binary trees, else IRREGULAR */
+    uint8_t mixed;  /* children of the first: one of odd_height, one of even_height; */
+    uint8_t odd_height, even_height; /* of all others: two of even_height */
+} node_group;
+
+typedef struct {
+    uint16_t weight;
+    uint8_t count, groups;
+    node_group group[MAX_GROUPS];
+} node_class;
+
+/* Leaves, then internal nodes of one weight: the order in which they are taken. */
+typedef struct {
+    uint16_t position, leaves; /* index of the first one; how many leaves */
+    uint16_t internal_before;  /* internal nodes before it */
+    uint16_t nodes;            /* index of its node_class */
 } weight_class;
 
-/* Internal nodes of one weight, as they are made from the class of half the weight: first
- * `pairs` of two leaves, up to `first` those with the least deep internal nodes, then the rest. */
+/* Where the heap may differ from the leaf-first tree: in a mixed group the first node may have
+ * changed places with one that is a level higher. */
 typedef struct {
-    uint16_t weight, count;
-    uint16_t pairs, first_end; /* group boundaries */
-    uint16_t first;            /* size of the group of least depth */
-    uint8_t mixed_first, mixed_rest; /* does a group begin with a node of unlike children? */
-    uint8_t unclear, made_unclear;   /* groups not known; made from such a class */
-} made_class;
+    uint8_t from, to;         /* 2^height leaves move from this length to that one */
+    uint8_t height;
+} leaf_move;
+
+enum { MAX_SWAPS = 3 };
 
 typedef struct {
-    unsigned cost;                             /* sum of frequency x length of any optimal tree */
+    unsigned cost;                             /* sum of frequency x length, of any optimal tree */
     uint8_t at_depth[BOUND_MAX_LENGTH + 4];    /* leaves of each length */
-    uint16_t lengths[BOUND_MAX_FREQUENCY + 1]; /* bit L: a symbol of this frequency may have length L */
+    uint16_t lengths[BOUND_MAX_FREQUENCY + 1]; /* bit L: a symbol of this frequency may have L */
+    unsigned swaps;
+    leaf_move moves[MAX_SWAPS][2];
 } literal_tree;
+
+/* Pairs up a class: `leaves` leaves and then the nodes of `from`, of which the first `skip` are
+ * gone.  Returns 0 if there are too many groups. */
+static int pair_class(node_class *to, const node_class *from, unsigned leaves, unsigned skip)
+{
+    unsigned end = leaves, odd_height = 0, made = leaves / 2;
+    to->groups = 0;
+    if (made) to->group[to->groups++] = (node_group){.end = (uint8_t)made, .height = 1};
+    for (unsigned k = 0; k < from->groups; k++) {
+        const node_group *section = &from->group[k];
+        if (section->end <= skip) continue;
+        unsigned mixed = end & 1;
+        end = leaves + section->end - skip;
+        if (end / 2 > made) {
+            if (to->groups == MAX_GROUPS) return 0;
+            made = end / 2;
+            to->group[to->groups++] = (node_group){
+                .end = (uint8_t)made,
+                .height = (uint8_t)(mixed || section->height == IRREGULAR ? IRREGULAR
+                                                                          : section->height + 1),
+                .mixed = (uint8_t)mixed,
+                .odd_height = (uint8_t)odd_height,
+                .even_height = section->height};
+        }
+        odd_height = section->height;
+    }
+    to->count = (uint8_t)made;
+    return 1;
+}
 
 static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves, unsigned kinds,
                               literal_tree *tree)
 {
     weight_class classes[BOUND_MAX_CLASSES];
-    made_class made[BOUND_MAX_CLASSES];
-    unsigned class_count = 0, head = 0, tail = 1, kind = 0, carry = 0, position = 0, before = 0;
+    uint16_t leaf_position[BOUND_MAX_FREQUENCY + 1];
+    node_class nodes[BOUND_MAX_CLASSES]; /* a queue, weights ascending; 0 stands for none */
+    unsigned class_count = 0, head = 1, tail = 1, kind = 0, carry = 0, position = 0, before = 0;
     unsigned cost = 0;
-    made[0] = (made_class){.count = 0}; /* stands for "no internal nodes" */
-    head = 1;
 
+    nodes[0].count = nodes[0].groups = 0;
     for (;;) {
-        unsigned w = UINT16_MAX;
+        unsigned w = UINT16_MAX, a = 0, source = 0;
         if (kind < kinds) w = frequencies[kind];
-        if (head < tail && made[head].weight < w) w = made[head].weight;
+        if (head < tail && nodes[head].weight < w) w = nodes[head].weight;
         if (w == UINT16_MAX) break;
         if (class_count == BOUND_MAX_CLASSES || tail > BOUND_MAX_CLASSES - 2) return 0;
-        unsigned a = 0, source = 0;
-        if (kind < kinds && frequencies[kind] == w) a = leaves[kind++];
-        if (head < tail && made[head].weight == w) source = head++;
-        unsigned b = made[source].count, g = made[source].first, n = a + b;
+        if (kind < kinds && frequencies[kind] == w) {
+            leaf_position[kind] = (uint16_t)position;
+            a = leaves[kind++];
+        }
+        if (head < tail && nodes[head].weight == w) source = head++;
+        unsigned n = a + nodes[source].count, skip = 0;
         classes[class_count++] = (weight_class){(uint16_t)position, (uint16_t)a, (uint16_t)before,
                                                 (uint16_t)source};
         position += n;
-        before += b;
-        if (carry) {
-            made[tail++] = (made_class){.weight = (uint16_t)(carry + w), .count = 1, .first = 1};
+        before += nodes[source].count;
+        if (carry) { /* the one left over from a smaller weight takes the first of these */
+            node_class *single = &nodes[tail++];
+            single->weight = (uint16_t)(carry + w);
+            single->count = single->groups = 1;
+            single->group[0] = (node_group){.end = 1, .height = IRREGULAR};
             cost += carry + w;
             n--;
             if (a)
                 a--;
-            else if (g)
-                g--;
+            else
+                skip = 1;
         }
-        unsigned half = n / 2;
-        if (half) {
-            unsigned pairs = a / 2, first_end = (a + g) / 2;
-            int three_groups = pairs > 0 && first_end > pairs && half > first_end;
-            made[tail++] = (made_class){.weight = (uint16_t)(2 * w),
-                                        .count = (uint16_t)half,
-                                        .pairs = (uint16_t)pairs,
-                                        .first_end = (uint16_t)first_end,
-                                        .first = (uint16_t)(pairs ? pairs : first_end),
-                                        .mixed_first = (uint8_t)(a & 1),
-                                        .mixed_rest = (uint8_t)((a + g) & 1),
-                                        .unclear = (uint8_t)(made[source].unclear | three_groups),
-                                        .made_unclear = made[source].unclear};
-            cost += 2 * w * half;
+        if (n >= 2) {
+            if (!pair_class(&nodes[tail], &nodes[source], a, skip)) return 0;
+            nodes[tail++].weight = (uint16_t)(2 * w);
+            cost += 2 * w * (n / 2);
         }
         carry = n & 1 ? w : 0;
     }
     tree->cost = cost;
 
-    /* deep[d]: how many positions have depth d or more */
+    /* deep[d]: how many positions have depth d or more; they are the first ones */
     unsigned deep[BOUND_MAX_LENGTH + 4] = {0};
     unsigned d = 1, c = class_count - 1;
     deep[1] = position - 1;
+    tree->swaps = 0;
+    unsigned swap_weight[MAX_SWAPS];
     while (deep[d]) {
         while (classes[c].position > deep[d]) c--;
         unsigned offset = deep[d] - classes[c].position, internal = classes[c].internal_before;
         if (offset > classes[c].leaves) {
-            const made_class *m = &made[classes[c].made];
-            unsigned j = offset - classes[c].leaves;
+            const node_class *m = &nodes[classes[c].nodes];
+            unsigned j = offset - classes[c].leaves, start = 0;
             internal += j;
             if (j < m->count) {
-                if (m->made_unclear) return 0;
-                if (m->mixed_first && m->pairs < j && j < m->first_end) return 0;
-                if (m->mixed_rest && m->first_end < j) return 0;
+                const node_group *g = m->group;
+                for (; g->end <= j; g++) start = g->end;
+                if (g->mixed && start < j) {
+                    unsigned odd = g->odd_height, even = g->even_height;
+                    if (odd == IRREGULAR || even == IRREGULAR || tree->swaps == MAX_SWAPS) return 0;
+                    leaf_move *move = tree->moves[tree->swaps];
+                    swap_weight[tree->swaps++] = m->weight / 2u;
+                    move[0] = (leaf_move){(uint8_t)(d + 1 + odd), (uint8_t)(d + odd), (uint8_t)odd};
+                    move[1] = (leaf_move){(uint8_t)(d + even), (uint8_t)(d + 1 + even), (uint8_t)even};
+                }
             }
         }
-        if (d == BOUND_MAX_LENGTH) return 0;
+        if (d == BOUND_MAX_LENGTH - 1) return 0;
         deep[++d] = 2 * internal;
     }
     tree->at_depth[0] = 0;
@@ -208,18 +265,23 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
 
     /* the lengths that the symbols of each frequency may have: of its first and last leaf */
     unsigned depth = 0;
-    for (c = class_count; c-- != 0;) {
-        if (classes[c].leaves == 0) continue;
-        unsigned first = classes[c].position, last = first + classes[c].leaves - 1u;
+    while (kind-- != 0) {
+        unsigned first = leaf_position[kind], last = first + leaves[kind] - 1u;
         while (deep[depth + 1] > last) depth++;
         unsigned low = depth;
         while (deep[depth + 1] > first) depth++;
-        tree->lengths[frequencies[--kind]] = (uint16_t)((2u << depth) - (1u << low));
+        tree->lengths[frequencies[kind]] = (uint16_t)((2u << depth) - (1u << low));
     }
+    for (unsigned k = 0; k < tree->swaps; k++)
+        for (int which = 0; which < 2; which++) {
+            leaf_move move = tree->moves[k][which];
+            if (move.to > BOUND_MAX_LENGTH) return 0;
+            tree->lengths[swap_weight[k] >> move.height] |= (uint16_t)(1u << move.to);
+        }
     return 1;
 }
 
-/* ------------------------------------------------------------------ distance tree, section 5 */
+/* ------------------------------------------------------------------ distance tree, section 6 */
 
 /* Cost and lengths of up to 6 codes: the tree is unique.  From 7 on the cost only. */
 static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uint8_t *at_depth)
@@ -257,7 +319,22 @@ static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uin
     return cost;
 }
 
-/* ------------------------------------------------------------------ the bound */
+/* Two distance codes are always sent: zlib adds the lowest one free, except that a lone 1 gets
+ * 2 and a lone 0 gets 1. */
+static inline uint64_t forced_distances(uint64_t used)
+{
+    if (used == 0) return 3;
+    if (used & (used - 1)) return used;
+    return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
+}
+
+/* ------------------------------------------------------------------ the header, sections 7 and 8 */
+
+/* Places for the symbols that could be replaced by code 16. */
+enum { MAX_PLACES = 96 };
+
+/* Frequencies up to this are counted side by side. */
+enum { FEW = 6 };
 
 /* Sum of (run - 1) over the runs of at least 4 bits. */
 static inline unsigned foldable(uint64_t bits)
@@ -267,32 +344,119 @@ static inline unsigned foldable(uint64_t bits)
     return popcount(four) + 2 * popcount(four & ~(four << 1));
 }
 
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static inline unsigned sum_bytes(bytes16 x)
+{
+    uint64_t half[2];
+    memcpy(half, &x, 16);
+    const uint64_t even = 0x00ff00ff00ff00ffu;
+    uint64_t sum = (half[0] & even) + (half[0] >> 8 & even) + (half[1] & even) + (half[1] >> 8 & even);
+    return (unsigned)(sum * 0x0001000100010001u >> 48);
+}
+
+/* How many symbols have each frequency, ascending; 0 kinds if one is too high or there are too
+ * many. */
+static unsigned count_frequencies(const uint8_t *literal, uint8_t *frequencies, uint8_t *leaves)
+{
+    bytes16 count[FEW + 1] = {{0}};
+    uint8_t many[BOUND_MAX_FREQUENCY + 1];
+    unsigned kinds = 0, high = 0, total[BOUND_MAX_FREQUENCY + 1];
+    uint64_t high_used = 0;
+    for (unsigned k = 0; k < 288; k += 16) {
+        bytes16 f;
+        memcpy(&f, literal + k, 16);
+        for (unsigned few = 1; few <= FEW; few++) count[few] -= (bytes16)(f == (uint8_t)few);
+        uint64_t above[2];
+        bytes16 is_above = (bytes16)(f > FEW);
+        memcpy(above, &is_above, 16);
+        if (above[0] | above[1])
+            for (unsigned s = k; s < k + 16; s++) {
+                many[high] = literal[s];
+                high += literal[s] > FEW;
+                if (high > BOUND_MAX_FREQUENCY) return 0;
+            }
+    }
+    unsigned used = high;
+    for (unsigned few = 1; few <= FEW; few++) {
+        unsigned symbols = sum_bytes(count[few]);
+        used += symbols;
+        frequencies[kinds] = (uint8_t)few;
+        leaves[kinds] = (uint8_t)symbols;
+        kinds += symbols != 0;
+    }
+    if (used > BOUND_MAX_USED) return 0;
+    for (unsigned k = 0; k < high; k++) {
+        if (many[k] > BOUND_MAX_FREQUENCY) return 0;
+        uint64_t bit = (uint64_t)1 << many[k];
+        if (!(high_used & bit)) total[many[k]] = 0;
+        high_used |= bit;
+        total[many[k]]++;
+    }
+    for (; high_used; high_used &= high_used - 1) {
+        frequencies[kinds] = (uint8_t)__builtin_ctzll(high_used);
+        leaves[kinds] = (uint8_t)total[frequencies[kinds]];
+        kinds++;
+    }
+    return kinds;
+}
+
+/* At most the bits of the header of a dynamic block (counts, bit-length code, code lengths):
+ * at_depth[l] symbols have length l, at most fold[l] of them are replaced by code 16. */
+static unsigned header_bits_below(const uint8_t *at_depth, const unsigned *fold,
+                                  const zero_tokens *zero, const ft_deflate_work *w)
+{
+    /* place of each length in bit_length_order, plus 1 */
+    static const uint8_t sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8, 6, 5, 7, 9, 11, 13};
+    unsigned total = zero->zeros + zero->code17 + zero->code18, lengths_sent = 4, repeats = 0;
+    unsigned replaced[BOUND_MAX_LENGTH + 1];
+    int64_t bits = 0; /* in 1/256 */
+
+    for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
+        unsigned t = at_depth[l], r = fold[l];
+        replaced[l] = 0;
+        if (t == 0) continue;
+        total += t;
+        bits -= w->n_log_n[t] + LOG_SLACK;
+        if (sent[l] > lengths_sent) lengths_sent = sent[l];
+        if (r > t - 1) r = t - 1;
+        if (r < 3) continue;
+        replaced[l] = r;
+        repeats += r < 12 ? 1 : r / 6;
+    }
+    bits += w->n_log_n[total];
+    if (zero->zeros) bits -= w->n_log_n[zero->zeros] + LOG_SLACK;
+    if (zero->code17) bits -= w->n_log_n[zero->code17] + LOG_SLACK;
+    if (zero->code18) bits -= w->n_log_n[zero->code18] + LOG_SLACK;
+    if (repeats) {
+        int64_t slope = w->log_above[total] + 370; /* log2 e < 370 / 256 */
+        int64_t each = 512 - w->log_above[repeats];
+        for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
+            int64_t r = replaced[l], t = at_depth[l];
+            if (r == 0) continue;
+            int64_t e = r < 12 ? 1 : r / 6;
+            int64_t drop = slope * (r - e) - (int64_t)w->n_log_n[t] +
+                           (w->n_log_n[t - r] + LOG_SLACK) - each * e;
+            if (drop > 0) bits -= drop;
+        }
+    }
+    if (bits < 0) bits = 0;
+    return 14 + 3 * lengths_sent + 3 * zero->code17 + 7 * zero->code18 +
+           (unsigned)((bits + 255) >> 8);
+}
+
 /* At most the bits of the dynamic block, without its 3 header bits; 0 if it cannot tell. */
 static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work *w)
 {
     /* used symbols, and the frequencies of frequencies */
     uint64_t used[7] = {0}, distance_used[2] = {0};
-    uint8_t with_frequency[BOUND_MAX_FREQUENCY + 1] = {0};
-    uint64_t frequencies_used = 0;
     for (unsigned k = 0; k < 320; k += 8)
         used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
     for (unsigned k = 0; k < 32; k += 8)
         distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
-    for (unsigned k = 0; k < 5; k++)
-        for (uint64_t bits = used[k]; bits; bits &= bits - 1) {
-            unsigned f = c->literal[64 * k + (unsigned)__builtin_ctzll(bits)];
-            if (f > BOUND_MAX_FREQUENCY) return 0;
-            with_frequency[f]++;
-            frequencies_used |= (uint64_t)1 << f;
-        }
     uint8_t frequencies[BOUND_MAX_FREQUENCY + 1], leaves[BOUND_MAX_FREQUENCY + 1];
-    unsigned kinds = 0;
-    for (uint64_t bits = frequencies_used; bits; bits &= bits - 1) {
-        unsigned f = (unsigned)__builtin_ctzll(bits);
-        frequencies[kinds] = (uint8_t)f;
-        leaves[kinds++] = with_frequency[f];
-    }
-    if (kinds == 1 && leaves[0] < 2) return 0;
+    unsigned kinds = count_frequencies(c->literal, frequencies, leaves);
+    if (kinds == 0 || (kinds == 1 && leaves[0] < 2)) return 0;
 
     literal_tree literal;
     if (!bound_literal_tree(frequencies, leaves, kinds, &literal)) return 0;
@@ -302,71 +466,61 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
         bound_distance_tree(c->distance, (uint32_t)distance_used[0], distance_at_depth);
 
     zero_tokens zero = count_zero_tokens(used, 5);
-    uint64_t forced = distance_used[0];
-    if (forced == 0)
-        forced = 3;
-    else if ((forced & (forced - 1)) == 0)
-        forced |= forced == 1 ? 2 : forced == 2 ? 4 : 1;
-    distance_used[0] = forced;
+    distance_used[0] = forced_distances(distance_used[0]);
     zero_tokens distance_zero = count_zero_tokens(distance_used, 1);
     zero.zeros += distance_zero.zeros;
     zero.code17 += distance_zero.code17;
     zero.code18 += distance_zero.code18;
 
     /* where code 16 could stand: the symbols of long enough runs, side by side */
-    uint64_t may_have[BOUND_MAX_LENGTH + 1] = {0}, before = 0;
-    unsigned place = 0;
+    uint16_t may_have[MAX_PLACES + 4]; /* bit L: the symbol in this place may have length L */
+    unsigned places = 0;
+    uint64_t before = 0;
     for (int k = 0; k < 5; k++) {
         uint64_t four = used[k] & shift_down(used, k, 1) & shift_down(used, k, 2) &
                         shift_down(used, k, 3);
         uint64_t starts = four & ~(four << 1 | before >> 63);
         before = four;
         for (; starts; starts &= starts - 1) {
-            unsigned s = 64 * (unsigned)k + (unsigned)__builtin_ctzll(starts);
-            for (; c->literal[s]; s++, place++) {
-                if (place >= 64) return 0;
-                for (unsigned bits = literal.lengths[c->literal[s]]; bits; bits &= bits - 1)
-                    may_have[__builtin_ctz(bits)] |= (uint64_t)1 << place;
+            const uint8_t *f = c->literal + 64 * k + __builtin_ctzll(starts);
+            for (; *f; f++) {
+                if (places == MAX_PLACES) return 0;
+                may_have[places++] = literal.lengths[*f];
             }
-            place++; /* separates the runs */
+            if (places == MAX_PLACES) return 0;
+            may_have[places++] = 0; /* separates the runs */
         }
     }
     unsigned distance_foldable = foldable(distance_used[0]);
 
-    unsigned total = zero.zeros + zero.code17 + zero.code18, most = 4, replaced[BOUND_MAX_LENGTH + 1];
-    unsigned repeats = 0;
-    static const uint8_t lengths_sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8, 6, 5, 7, 9, 11, 13};
-    int64_t bits256 = 0;
+    /* each swap may have happened or not: the least of all bounds holds */
+    unsigned fold[BOUND_MAX_LENGTH + 1], least = UINT32_MAX;
     for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
-        unsigned r = foldable(may_have[l]);
-        if (distance_at_depth[l] >= 4) r += distance_foldable;
+        fold[l] = distance_at_depth[l] >= 4 ? distance_foldable : 0;
         at_depth[l] = (uint8_t)(at_depth[l] + distance_at_depth[l]);
-        total += at_depth[l];
-        if (at_depth[l]) {
-            bits256 -= w->n_log_n[at_depth[l]] + LOG_SLACK;
-            if (lengths_sent[l] > most) most = lengths_sent[l];
-            if (r > at_depth[l] - 1u) r = at_depth[l] - 1u;
-        }
-        if (r < 3) r = 0;
-        replaced[l] = r;
-        if (r) repeats += r < 12 ? 1 : r / 6;
     }
-    bits256 += w->n_log_n[total];
-    if (zero.zeros) bits256 -= w->n_log_n[zero.zeros] + LOG_SLACK;
-    if (zero.code17) bits256 -= w->n_log_n[zero.code17] + LOG_SLACK;
-    if (zero.code18) bits256 -= w->n_log_n[zero.code18] + LOG_SLACK;
-    if (repeats) {
-        int64_t slope = w->log_above[total] + 370; /* log2 e < 370 / 256 */
-        int64_t each = 512 - w->log_above[repeats];
-        for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
-            int64_t r = replaced[l], t = at_depth[l];
-            if (r == 0) continue;
-            int64_t e = r < 12 ? 1 : r / 6;
-            int64_t drop = slope * (r - e) - ((int64_t)w->n_log_n[t] - (w->n_log_n[t - r] + LOG_SLACK)) - each * e;
-            if (drop > 0) bits256 -= drop;
+    /* a run of r >= 4 has r - 3 windows of four: its r - 1 that can be replaced are 2 more */
+    unsigned window_before = 0;
+    for (unsigned k = 0; k + 3 < places; k++) {
+        unsigned window = may_have[k] & may_have[k + 1] & may_have[k + 2] & may_have[k + 3];
+        for (unsigned bits = window; bits; bits &= bits - 1) {
+            unsigned l = (unsigned)__builtin_ctz(bits);
+            fold[l] += window_before >> l & 1 ? 1 : 3;
         }
+        window_before = window;
     }
-    if (bits256 < 0) bits256 = 0;
-    return literal.cost + distance_cost + c->extra_bits + 14 + 3 * most + 3 * zero.code17 +
-           7 * zero.code18 + (unsigned)((bits256 + 255) >> 8);
+    for (unsigned swapped = 0; swapped < 1u << literal.swaps; swapped++) {
+        uint8_t t[BOUND_MAX_LENGTH + 1];
+        memcpy(t, at_depth, sizeof t);
+        for (unsigned k = 0; k < literal.swaps; k++)
+            if (swapped >> k & 1)
+                for (int which = 0; which < 2; which++) {
+                    leaf_move move = literal.moves[k][which];
+                    t[move.from] = (uint8_t)(t[move.from] - (1u << move.height));
+                    t[move.to] = (uint8_t)(t[move.to] + (1u << move.height));
+                }
+        unsigned bits = header_bits_below(t, fold, &zero, w);
+        if (bits < least) least = bits;
+    }
+    return literal.cost + distance_cost + c->extra_bits + least;
 }

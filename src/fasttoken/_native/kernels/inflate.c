@@ -60,6 +60,12 @@ static const uint32_t fixed_distances[1 << 5] = {X16(FIXED_DISTANCE, 0), X16(FIX
 
 /* --- codes that a block brings along --- */
 
+static inline uint64_t load_le64(const uint8_t *p) {
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+           (uint64_t)p[7] << 56;
+}
+
 typedef struct {
     uint32_t table[1 << SYMBOL_BITS]; /* by the next bits: codes not longer than them */
     uint32_t sorted[288];             /* entries in the order of their codes */
@@ -68,14 +74,16 @@ typedef struct {
 
 /* Makes the canonical code of n lengths, with the entries meaning[]. Two codes short of
  * complete are accepted where zlib accepts them: if `partial`, a single one of length 1 or
- * none at all. 0: impossible lengths. */
+ * none at all. `lengths` is readable up to the next multiple of eight. 0: impossible lengths. */
 static int make_code(code *c, unsigned bits, const uint8_t *lengths, const uint32_t *meaning,
                      unsigned n, int partial) {
     unsigned first[16], longest = 0, used = 0;
     int left = 1;
     memset(c->count, 0, sizeof c->count);
-    for (unsigned s = 0; s < n; s++) c->count[lengths[s]]++;
-    c->count[0] = 0;
+    for (unsigned s = 0; s < n; s++) {
+        if (s % 8 == 0 && !load_le64(lengths + s)) s += 7; /* most symbols have no code */
+        else if (lengths[s]) c->count[lengths[s]]++;
+    }
     for (unsigned length = 1; length < 16; length++) {
         first[length] = used;
         used += c->count[length];
@@ -84,8 +92,10 @@ static int make_code(code *c, unsigned bits, const uint8_t *lengths, const uint3
         if (c->count[length]) longest = length;
     }
     if (left && !(partial && longest <= 1)) return 0;
-    for (unsigned s = 0; s < n; s++)
-        if (lengths[s]) c->sorted[first[lengths[s]]++] = meaning[s] | lengths[s];
+    for (unsigned s = 0; s < n; s++) {
+        if (s % 8 == 0 && !load_le64(lengths + s)) s += 7;
+        else if (lengths[s]) c->sorted[first[lengths[s]]++] = meaning[s] | lengths[s];
+    }
 
     /* Each length doubles the table: shorter codes and gaps repeat, the new codes go in. */
     uint32_t mirror = 0, *entry = c->sorted;
@@ -126,12 +136,6 @@ typedef struct {
     uint64_t bits; /* the next bits, first one lowest */
     int left;      /* how many of them are real; fewer than 0: taken from beyond the end */
 } stream;
-
-static inline uint64_t load_le64(const uint8_t *p) {
-    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
-           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
-           (uint64_t)p[7] << 56;
-}
 
 /* At least 56 bits, or all that are left. */
 static inline void refill(stream *s) {
@@ -181,7 +185,7 @@ static int inflate_symbols(stream *shared, const uint32_t *symbol_table, unsigne
     stream s = *shared;
     int result;
     for (;;) {
-        refill(&s);
+        if (s.left < 48) refill(&s); /* the most that a match takes */
         uint32_t entry = symbol_table[s.bits & symbol_mask];
         if ((entry & KIND) == NONE && !(entry & 15) && symbol_code)
             entry = find_long(symbol_code, s.bits);

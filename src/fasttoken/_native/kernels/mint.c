@@ -114,21 +114,28 @@ static int text_of(const ft_column *column, size_t row, const uint8_t **text, si
     return 1;
 }
 
-/* The size of a row's body. */
-static ft_mint_result measure(const ft_variant *variant, const ft_rows *rows, size_t row,
-                              size_t *size) {
+/* The size of a row's body; 006: and that of what stands before its message. */
+static ft_mint_result measure(const ft_layout *layout, const ft_variant *variant,
+                              const ft_rows *rows, size_t row, size_t *size,
+                              size_t *message_at) {
+    size_t before = 0;
     *size = variant->fixed;
     for (size_t s = 0; s < variant->count; s++) {
         const ft_segment *segment = &variant->segments[s];
-        if (segment->kind != FT_STR && segment->kind != FT_RAW) continue;
         const uint8_t *text;
         size_t n;
         uint32_t number;
+        if (s < 3) before += segment->n;
+        if (segment->kind != FT_STR && segment->kind != FT_RAW) continue;
         if (!text_of(&rows->columns[segment->column], row, &text, &n, &number))
             return (ft_mint_result){FT_MINT_BAD_OFFSET, row};
         if (segment->kind == FT_STR && n > 0xffff) return (ft_mint_result){FT_MINT_TOO_LONG, n};
         *size += n;
+        if (s < 3) before += n;
     }
+    *message_at = before;
+    if (layout->envelope == FT_ACCESS_TOKEN && *size - before > 0xffff)
+        return (ft_mint_result){FT_MINT_TOO_LONG, *size - before};
     return (ft_mint_result){FT_MINT_OK, 0};
 }
 
@@ -253,7 +260,6 @@ static ft_mint_result envelop(ft_minter *minter, size_t count) {
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
         size_t n = minter->body_n[i] - minter->message_at[i];
-        if (n > 0xffff) return (ft_mint_result){FT_MINT_TOO_LONG, n};
         minter->stream_n[i] = HEAD + 8 + 2 + n;
         total += minter->stream_n[i];
     }
@@ -284,7 +290,8 @@ ft_mint_result ft_mint(ft_minter *minter, const ft_layout *layout, const ft_rows
         for (; row < stop && count < BLOCK && row - first < 4 * BLOCK; row++) {
             if (rows->skip && rows->skip[row]) continue;
             const ft_variant *variant = &layout->variants[rows->choices ? rows->choices[row] : 0];
-            ft_mint_result measured = measure(variant, rows, row, &minter->body_n[count]);
+            ft_mint_result measured = measure(layout, variant, rows, row, &minter->body_n[count],
+                                              &minter->message_at[count]);
             if (measured.status != FT_MINT_OK) return measured;
             if (count && bytes + HEAD + minter->body_n[count] > BLOCK_BYTES) break;
             bytes += HEAD + minter->body_n[count];
@@ -302,7 +309,6 @@ ft_mint_result ft_mint(ft_minter *minter, const ft_layout *layout, const ft_rows
             if (layout->envelope == FT_ACCESS_TOKEN) {
                 minter->channel_crc[i] = ft_crc32(ends[0], (size_t)(ends[1] - ends[0]));
                 minter->uid_crc[i] = ft_crc32(ends[1], (size_t)(ends[2] - ends[1]));
-                minter->message_at[i] = (size_t)(ends[2] - at);
             }
             at += minter->body_n[i];
         }

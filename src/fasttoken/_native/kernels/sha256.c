@@ -37,9 +37,10 @@ static inline void load_blocks(uint32_t *words, const uint8_t *const *blocks) {
     for (int i = 0; i < 16; i++) words[i] = ft_load_be32(blocks[0] + 4 * i);
 }
 
-static inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n) {
+static inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n, uint8_t end) {
     memset(out, 0, 64);
     if (n) memcpy(out, in, n);
+    out[n] = end;
 }
 
 #include "sha256_rounds.h"

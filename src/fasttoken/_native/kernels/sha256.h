@@ -16,7 +16,7 @@ extern const uint32_t ft_sha256_iv[8];
 extern const uint32_t ft_sha256_k[64];
 
 /* Bytes of working memory a group may need: it holds key states, so its owner wipes it. */
-#define FT_SHA256_SCRATCH 6144
+#define FT_SHA256_SCRATCH 4608
 
 typedef struct ft_sha256_group {
     size_t lanes;

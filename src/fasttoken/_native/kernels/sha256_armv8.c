@@ -32,9 +32,10 @@ LANE_FN inline void load_blocks(uint32_t *words, const uint8_t *const *blocks) {
         vst1q_u32(words + i / 4, vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(blocks[0] + i))));
 }
 
-LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n) {
+LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n, uint8_t end) {
     memset(out, 0, 64);
     if (n) memcpy(out, in, n);
+    out[n] = end;
 }
 
 #define LANES 1

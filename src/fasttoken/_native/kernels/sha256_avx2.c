@@ -47,9 +47,10 @@ LANE_FN inline void load_blocks(uint32_t *words, const uint8_t *const *blocks) {
     }
 }
 
-LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n) {
+LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n, uint8_t end) {
     memset(out, 0, 64);
     if (n) memcpy(out, in, n);
+    out[n] = end;
 }
 
 #include "sha256_rounds.h"

@@ -49,9 +49,10 @@ LANE_FN inline void load_blocks(uint32_t *words, const uint8_t *const *blocks) {
     for (int i = 0; i < 16; i++) V_STORE(words + 16 * i, _mm512_shuffle_epi8(s[i], order));
 }
 
-LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n) {
-    __m512i bytes = _mm512_maskz_loadu_epi8(((__mmask64)1 << n) - 1, in);
-    _mm512_storeu_si512(out, bytes);
+LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n, uint8_t end) {
+    __mmask64 here = (__mmask64)1 << n;
+    __m512i bytes = _mm512_maskz_loadu_epi8(here - 1, in);
+    _mm512_storeu_si512(out, _mm512_mask_mov_epi8(bytes, here, _mm512_set1_epi8((char)end)));
 }
 
 #include "sha256_rounds.h"

@@ -3,7 +3,7 @@
  *   compress(state, block)           one block for each lane
  *   compress_rounds(state, rounds)   one block for all, its schedule ready
  *   load_blocks(words, blocks)       sixteen big-endian words from each of LANES places
- *   copy_tail(out, in, n)            n < 64 bytes, zeros up to 64 */
+ *   copy_tail(out, in, n, end)       n < 64 bytes, `end`, zeros up to 64 */
 
 #define LANE_CAT2(a, b) a##_##b
 #define LANE_CAT(a, b) LANE_CAT2(a, b)
@@ -29,6 +29,7 @@ LANE_FN void LANE_NAME(start)(uint32_t *state) {
 LANE_FN void LANE_NAME(absorb)(LANE_NAME(scratch) *s, const uint8_t *const *messages,
                                const size_t *n, const uint16_t *rows, size_t count) {
     const uint8_t *message[LANES];
+    uint64_t bits[LANES];
     size_t whole[LANES], blocks[LANES], shortest = SIZE_MAX, longest = 0;
     for (size_t l = 0; l < LANES; l++) {
         size_t row = rows[l < count ? l : 0], size = n[row], rest = size & 63;
@@ -36,18 +37,11 @@ LANE_FN void LANE_NAME(absorb)(LANE_NAME(scratch) *s, const uint8_t *const *mess
         message[l] = messages[row];
         whole[l] = size / 64;
         blocks[l] = (size + 9 + 63) / 64;
+        bits[l] = ((uint64_t)size + 64) * 8;
         if (blocks[l] < shortest) shortest = blocks[l];
         if (blocks[l] > longest) longest = blocks[l];
-        copy_tail(tail, rest ? message[l] + (size - rest) : tail, rest);
-        tail[rest] = 0x80;
-        uint64_t bits = ((uint64_t)size + 64) * 8;
-        uint8_t *end = tail + 56;
-        if (rest >= 56) {
-            memset(tail + 64, 0, 56);
-            end += 64;
-        }
-        ft_store_be32(end, (uint32_t)(bits >> 32));
-        ft_store_be32(end + 4, (uint32_t)bits);
+        copy_tail(tail, rest ? message[l] + (size - rest) : tail, rest, 0x80);
+        if (rest >= 56) memset(tail + 64, 0, 64);
     }
     for (size_t b = 0; b < longest; b++) {
         const uint8_t *at[LANES];
@@ -57,6 +51,12 @@ LANE_FN void LANE_NAME(absorb)(LANE_NAME(scratch) *s, const uint8_t *const *mess
             else at[l] = s->tail[l];
         }
         load_blocks(s->block, at);
+        if (b + 1 >= shortest)
+            for (size_t l = 0; l < LANES; l++)
+                if (blocks[l] == b + 1) {
+                    s->block[14 * LANES + l] = (uint32_t)(bits[l] >> 32);
+                    s->block[15 * LANES + l] = (uint32_t)bits[l];
+                }
         compress(s->state, s->block);
         if (shortest != longest)
             for (size_t l = 0; l < LANES; l++)
@@ -102,7 +102,7 @@ LANE_FN void LANE_NAME(key_init)(void *scratch, ft_hmac_key *keys, const uint8_t
         size_t row = rows[l < count ? l : 0];
         at[l] = secrets[row];
         if (n[row] < 64) {
-            copy_tail(s->tail[l], secrets[row], n[row]);
+            copy_tail(s->tail[l], secrets[row], n[row], 0);
             at[l] = s->tail[l];
         }
     }

@@ -12,9 +12,10 @@ LANE_FN inline __m128i load_swapped(const uint8_t *p) {
     return _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
 }
 
-LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n) {
+LANE_FN inline void copy_tail(uint8_t *out, const uint8_t *in, size_t n, uint8_t end) {
     memset(out, 0, 64);
     if (n) memcpy(out, in, n);
+    out[n] = end;
 }
 
 /* Four rounds of stream s, whose words g are the oldest four of the schedule. */
