@@ -111,7 +111,7 @@ static inline zero_tokens count_zero_tokens(const uint64_t *used, const int word
     return t;
 }
 
-/* ------------------------------------------------------------------ leaf-first tree, sections 2-5 */
+/* ------------------------------------------------------- leaf-first tree, sections 2-5 */
 
 /* Internal nodes of one weight in the order in which they are made, in groups of equal height.
  * All nodes of a group have children alike, but for the first one of a mixed group. */
@@ -140,7 +140,7 @@ typedef struct {
 /* Where the heap may differ from the leaf-first tree: in a mixed group the first node may have
  * changed places with one that is a level higher. */
 typedef struct {
-    uint8_t from, to;         /* 2^height leaves move from this length to that one */
+    uint8_t from, to; /* 2^height leaves move from this length to that one */
     uint8_t height;
 } leaf_move;
 
@@ -251,8 +251,12 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
                     if (odd == IRREGULAR || even == IRREGULAR || tree->swaps == MAX_SWAPS) return 0;
                     leaf_move *move = tree->moves[tree->swaps];
                     swap_weight[tree->swaps++] = m->weight / 2u;
-                    move[0] = (leaf_move){(uint8_t)(d + 1 + odd), (uint8_t)(d + odd), (uint8_t)odd};
-                    move[1] = (leaf_move){(uint8_t)(d + even), (uint8_t)(d + 1 + even), (uint8_t)even};
+                    move[0] = (leaf_move){.from = (uint8_t)(d + 1 + odd),
+                                          .to = (uint8_t)(d + odd),
+                                          .height = (uint8_t)odd};
+                    move[1] = (leaf_move){.from = (uint8_t)(d + even),
+                                          .to = (uint8_t)(d + 1 + even),
+                                          .height = (uint8_t)even};
                 }
             }
         }
@@ -303,7 +307,8 @@ static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uin
     for (unsigned made = leaves; made < 2 * leaves - 1; made++) {
         unsigned sum = 0;
         for (int child = 0; child < 2; child++) {
-            unsigned take = leaf < leaves && (node == made || weight[leaf] <= weight[node]) ? leaf++ : node++;
+            int leaf_next = leaf < leaves && (node == made || weight[leaf] <= weight[node]);
+            unsigned take = leaf_next ? leaf++ : node++;
             sum += weight[take];
             parent[take] = (uint8_t)made;
         }
@@ -328,7 +333,7 @@ static inline uint64_t forced_distances(uint64_t used)
     return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
 }
 
-/* ------------------------------------------------------------------ the header, sections 7 and 8 */
+/* ------------------------------------------------------- the header, sections 7 and 8 */
 
 /* Places for the symbols that could be replaced by code 16. */
 enum { MAX_PLACES = 96 };
@@ -351,7 +356,8 @@ static inline unsigned sum_bytes(bytes16 x)
     uint64_t half[2];
     memcpy(half, &x, 16);
     const uint64_t even = 0x00ff00ff00ff00ffu;
-    uint64_t sum = (half[0] & even) + (half[0] >> 8 & even) + (half[1] & even) + (half[1] >> 8 & even);
+    uint64_t sum = (half[0] & even) + (half[0] >> 8 & even) + (half[1] & even) +
+                   (half[1] >> 8 & even);
     return (unsigned)(sum * 0x0001000100010001u >> 48);
 }
 
@@ -407,7 +413,8 @@ static unsigned header_bits_below(const uint8_t *at_depth, const unsigned *fold,
                                   const zero_tokens *zero, const ft_deflate_work *w)
 {
     /* place of each length in bit_length_order, plus 1 */
-    static const uint8_t sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8, 6, 5, 7, 9, 11, 13};
+    static const uint8_t sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8,
+                                                       6, 5,  7,  9,  11, 13};
     unsigned total = zero->zeros + zero->code17 + zero->code18, lengths_sent = 4, repeats = 0;
     unsigned replaced[BOUND_MAX_LENGTH + 1];
     int64_t bits = 0; /* in 1/256 */
