@@ -783,10 +783,7 @@ static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts 
     static const uint8_t most[FT_DEFLATE_GROUPS] = {68, 84, 120, FT_DEFLATE_SLOTS};
     uint64_t used[7] = {0}, distance_used[2] = {0};
     unsigned slots = 0;
-    for (unsigned k = 0; k < 320; k += 8)
-        used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
-    for (unsigned k = 0; k < 32; k += 8)
-        distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+    find_used(c, used, distance_used);
     for (unsigned k = 0; k < 5; k++) slots += popcount(used[k]);
     /* a run of more than 138 unused symbols has a whole word of them */
     if (slots < 2 || slots > FT_DEFLATE_SLOTS || !used[0] || !used[1] || !used[2] || !used[3])

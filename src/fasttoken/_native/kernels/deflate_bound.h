@@ -66,6 +66,21 @@ static inline unsigned nonzero_bytes(uint64_t x)
     return (unsigned)((high >> 7) * 0x0102040810204080u >> 56);
 }
 
+/* Bit s: does symbol s occur? */
+static inline void find_used(const small_counts *c, uint64_t *literal, uint64_t *distance)
+{
+    for (unsigned word = 0; word < 5; word++) {
+        const uint8_t *count = c->literal + 64 * word;
+        uint64_t bits = 0;
+        for (unsigned k = 0; k < 64; k += 8)
+            bits |= (uint64_t)nonzero_bytes(load64le(count + k)) << k;
+        literal[word] = bits;
+    }
+    *distance = 0;
+    for (unsigned k = 0; k < 32; k += 8)
+        *distance |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+}
+
 /* The run-length tokens of the unused symbols: runs of 1 and 2 are single zeros, of 3 to 10
  * code 17, longer ones code 18 (of which it counts one).  `used` has a bit per symbol; the last
  * one set, in the last word, is the last symbol transmitted. */
@@ -457,10 +472,7 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
 {
     /* used symbols, and the frequencies of frequencies */
     uint64_t used[7] = {0}, distance_used[2] = {0};
-    for (unsigned k = 0; k < 320; k += 8)
-        used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
-    for (unsigned k = 0; k < 32; k += 8)
-        distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+    find_used(c, used, distance_used);
     uint8_t frequencies[BOUND_MAX_FREQUENCY + 1], leaves[BOUND_MAX_FREQUENCY + 1];
     unsigned kinds = count_frequencies(c->literal, frequencies, leaves);
     if (kinds == 0 || (kinds == 1 && leaves[0] < 2)) return 0;
