@@ -8,6 +8,8 @@
 #   make native-test  the C kernels' own tests under AddressSanitizer and UBSan
 #   make arm-test     the same on ARMv8, cross-compiled and run under qemu
 #   make fuzz         the C kernels under libFuzzer, FUZZ_SECONDS for each harness
+#   make bench        docs/benchmarks.md: fasttoken beside its peers; BENCH_FLAGS=--quick for a look
+#   make instructions fails if a token takes over 5 % more instructions than recorded
 #   make wheel        build/wheel/fasttoken-*.whl
 #   make clean
 #
@@ -179,6 +181,16 @@ fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 			{ cat build/fuzz/$$name.log; exit 1; }; \
 		grep number_of_executed_units build/fuzz/$$name.log; \
 	done
+
+# Benchmarks -----------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: .venv/extra-bench
+	@$(PY) -m benchmarks $(BENCH_FLAGS)
+
+.PHONY: instructions
+instructions: .venv/extra-bench
+	@$(PY) -m benchmarks.instructions --check
 
 .PHONY: clean
 clean:
