@@ -4,12 +4,12 @@
 #   make demo         a token for each of the 10,000 rows of examples/attendees.csv, all verified
 #   make test         the whole suite on the native core, then on the pure one
 #   make lint         ruff, mypy --strict, cython-lint, codespell
-#   make test-cpu     what depends on the CPU path, once for each that this machine has
+#   make test-cpu     the suite once for each CPU path of this machine
 #   make native-test  the C kernels' own tests under AddressSanitizer and UBSan
 #   make arm-test     the same on ARMv8, cross-compiled and run under qemu
 #   make fuzz         the C kernels under libFuzzer, FUZZ_SECONDS for each harness
-#   make bench        the peers beside it, docs/benchmarks.md; make bench-quick: build/bench/report
-#   make instructions fails when a token costs over 5 % more instructions than recorded (gcc 12)
+#   make bench        docs/benchmarks.md: fasttoken beside its peers; BENCH_FLAGS=--quick for a look
+#   make instructions fails if a token takes over 5 % more instructions than recorded
 #   make wheel        build/wheel/fasttoken-*.whl
 #   make clean
 #
@@ -109,9 +109,8 @@ test: .venv/extra-test
 test-cpu: .venv/extra-test
 	@mkdir -p build/test && rm -f build/test/cpu-*.xml
 	@set -e; for path in $$($(PY) -I -c 'import fasttoken; print(*fasttoken.backend().cpus)'); do \
-		echo "make: the core on CPU path $$path"; \
-		FASTTOKEN_IMPL=native FASTTOKEN_CPU=$$path $(PYTEST) tests/test_parity.py \
-			tests/test_formats.py tests/test_batch.py --junit-xml=build/test/cpu-$$path.xml; \
+		echo "make: the suite on CPU path $$path"; \
+		FASTTOKEN_IMPL=native FASTTOKEN_CPU=$$path $(PYTEST) --junit-xml=build/test/cpu-$$path.xml; \
 	done
 
 .PHONY: lint
@@ -185,10 +184,11 @@ fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 
 # Benchmarks -----------------------------------------------------------------------------------
 
-.PHONY: bench bench-quick instructions
-bench bench-quick: .venv/extra-bench
-	@PYTHONPATH= $(PY) -m benchmarks $(if $(filter %-quick,$@),--quick)
+.PHONY: bench
+bench: .venv/extra-bench
+	@$(PY) -m benchmarks $(BENCH_FLAGS)
 
+.PHONY: instructions
 instructions: .venv/extra-bench
 	@$(PY) -m benchmarks.instructions --check
 
