@@ -626,7 +626,8 @@ def test_a_terminal_is_asked_and_shows_no_certificate() -> None:
     ) as child:
         os.close(theirs)
         seen = b""
-        for question, reply in ((b"App ID", APP_ID), (b"App Certificate", CERTIFICATE)):
+        # The space behind a question comes when the echo is off and what was typed is dropped.
+        for question, reply in ((b"App ID: ", APP_ID), (b"App Certificate: ", CERTIFICATE)):
             while question not in seen:
                 seen += os.read(ours, 1024)
             os.write(ours, reply.encode() + b"\n")
