@@ -1,6 +1,7 @@
 """The two cores, side by side: same values, same exception type and text (same type only where a
 value is of the wrong type, which the package itself never passes on)."""
 
+import base64
 import inspect
 import itertools
 import pickle
@@ -767,8 +768,8 @@ def body_007(pure, usually, salt):
 
 
 def token_007(pure, body, key):
-    """The token of a body whose App ID is of the usual length."""
-    stamps = struct.unpack_from("<I4xI", body, 2 + len(APP))
+    """The token of a body, rightly signed if its App ID is of the usual length."""
+    stamps = struct.unpack_from("<I4xI", body + bytes(50), 2 + len(APP))
     signature = pure.Certificate(key).sign_access_token2(*stamps, body)
     return "007" + pure.encode(pure.deflate(pure.pack_str(signature) + body))
 
@@ -863,14 +864,33 @@ def test_accept_of_tokens_with_one_odd_part(pure, native):
 
             tokens.append(token_007(pure, body_007(pure, pick, 5), KEYS[1]))
     names, uids = (pure.text_column([text])[:2] for text in ("room", "ann"))
-    for leeway in (0, LEEWAY):
-        question = (RTC, RTM, FPA), APP, NOW, leeway, 86_400, 2047
+    for leeway, late in itertools.product((0, LEEWAY), (0, 28, 29, 30, 59, 60, 3599)):
+        question = (RTC, RTM, FPA), APP, NOW + late, leeway, 86_400, 2047
         for asked in ((names, uids), (None, None)):
             (_, which), _ = same_accept(
                 pure, native, question, tokens, KEYS, *asked, 0, len(tokens)
             )
             assert which[0] == 1
             assert len(tokens) / 5 < which.count(0) < len(tokens)
+
+
+def test_accept_of_long_tokens(pure, native):
+    """Around the longest stream and the longest body."""
+    noise = base64.b64encode(random.Random(1).randbytes(3000)).decode()
+    user = PatternField(Check(1, 9, ASCII, 5000), 0)
+    pattern = Pattern(1, 1, (), (PatternField(Check(1, 9, ASCII, 20), 0), user))
+    question = (pattern,), APP, NOW, LEEWAY, 86_400, 100_000
+    tokens = []
+    for text in [noise[:size] for size in range(1200, 2400)] + [
+        "x" * size for size in range(1900, 2100)
+    ]:
+        body = pure.pack_str(APP) + pure.pack_u32(NOW) + pure.pack_u32(60) + pure.pack_u32(5)
+        body += pure.pack_u16(1) * 3 + pure.pack_u16(1) + pure.pack_u32(0)
+        body += pure.pack_str(b"room") + pure.pack_str(text.encode())
+        tokens.append(token_007(pure, body, KEYS[0]))
+    (_, which), _ = same_accept(pure, native, question, tokens, KEYS, None, None, 0, len(tokens))
+    assert which.count(1) > 300
+    assert which.count(0) > 300
 
 
 def test_accept_of_good_tokens(pure, native):
