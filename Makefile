@@ -8,8 +8,8 @@
 #   make native-test  the C kernels' own tests under AddressSanitizer and UBSan
 #   make arm-test     the same on ARMv8, cross-compiled and run under qemu
 #   make fuzz         the C kernels under libFuzzer, FUZZ_SECONDS for each harness
-#   make bench        the peers beside it, docs/benchmarks.md; make bench-quick: build/bench/report
-#   make instructions fails when a token costs over 5 % more instructions than recorded (gcc 12)
+#   make bench        docs/benchmarks.md: fasttoken beside its peers; BENCH_FLAGS=--quick for a look
+#   make instructions fails if a token takes over 5 % more instructions than recorded
 #   make wheel        build/wheel/fasttoken-*.whl
 #   make clean
 #
@@ -117,7 +117,7 @@ test-cpu: .venv/extra-test
 .PHONY: lint
 lint: .venv/extra-lint
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m ruff format --check --quiet --exclude '*.md' .
 	@$(PY) -m mypy
 	@$(PY) -m mypy examples
 	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint --quiet src
@@ -185,10 +185,11 @@ fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 
 # Benchmarks -----------------------------------------------------------------------------------
 
-.PHONY: bench bench-quick instructions
-bench bench-quick: .venv/extra-bench
-	@PYTHONPATH= $(PY) -m benchmarks $(if $(filter %-quick,$@),--quick)
+.PHONY: bench
+bench: .venv/extra-bench
+	@$(PY) -m benchmarks $(BENCH_FLAGS)
 
+.PHONY: instructions
 instructions: .venv/extra-bench
 	@$(PY) -m benchmarks.instructions --check
 

@@ -608,3 +608,29 @@ def test_inspect_starts_without_what_it_does_not_need() -> None:
     loaded = set(done.stdout.decode().split())
     assert "fasttoken.cli.inspect" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_is_asked_and_shows_no_certificate() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("AGORA_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "fasttoken", "verify", GOOD, *AT],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=settings,
+        start_new_session=True,
+    ) as child:
+        os.close(theirs)
+        seen = b""
+        for question, reply in ((b"App ID", APP_ID), (b"App Certificate", CERTIFICATE)):
+            while question not in seen:
+                seen += os.read(ours, 1024)
+            os.write(ours, reply.encode() + b"\n")
+        assert child.stdout is not None
+        assert child.stdout.read() == b"accepted\n"
+    os.close(ours)
+    assert CERTIFICATE.encode() not in seen

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import types
+import warnings
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -23,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from fasttoken import Project, parse
+from fasttoken import Project, TokenWarning, parse
 from fasttoken.cli.migrate import migrate as migrate_command
 from fasttoken.migrate import migrate_path, migrate_source, python_files, write
 from fasttoken.services import Rtc, Rtm
@@ -285,7 +286,7 @@ CASES = [
         from time import time
         from agora_token_builder import RtcTokenBuilder
         t = RtcTokenBuilder.buildTokenWithAccount(
-            A, privilegeExpiredTs=int(time()) + n, role=2, account=w, channelName=x, appCertificate=C
+            A, privilegeExpiredTs=int(time()) + n, role=2, account=w, channelName=x,appCertificate=C
         )
         """,
         """\
@@ -414,6 +415,34 @@ CASES = [
         """,
     ),
     case(
+        "Project was there and is something else now",
+        """\
+        from fasttoken import Project
+        from agora_token_builder import RtcTokenBuilder
+        t = RtcTokenBuilder.buildTokenWithUid(A, C, "x", 7, 1, 0)
+        Project = None
+        """,
+        """\
+        from fasttoken import Project
+        from fasttoken import Project as AgoraProject
+        t = AgoraProject(A, C).rtc_token("x", 7, "publisher", expire=86400)
+        Project = None
+        """,
+    ),
+    case(
+        "what does something stays, used or not",
+        """\
+        from agora_token_builder import RtmTokenBuilder
+        role = g()
+        t = RtmTokenBuilder.buildToken(A, C, "ann", role, 0)
+        """,
+        """\
+        from fasttoken import Project
+        role = g()
+        t = Project(A, C).rtm_token("ann", expire=86400)
+        """,
+    ),
+    case(
         "AccessToken",
         """\
         import time
@@ -532,6 +561,12 @@ def within(prelude, expiry="end", role="1"):
     return f"import time\n{HEAD}def f(ttl):\n{body}{last}"
 
 
+def access_token(lines, build="k.build()"):
+    """A module that makes an AccessToken on its line 4."""
+    head = "import time\nfrom src.AccessToken import AccessToken\nA, C = conf\n"
+    return f"{head}k = AccessToken(A, C, 'x', 7)\n{lines}\nt = {build}\n"
+
+
 NOT_CLOCK = "is not known to be the current time plus a duration"
 LEFT = {
     "a parameter": (
@@ -629,6 +664,25 @@ LEFT = {
         call("time.time() - 5"),
         (3, "expiry", "`time.time() - 5` has passed when the token is built"),
     ),
+    "no duration": (
+        call("int(time.time()) + 0"),
+        (3, "expiry", "`int(time.time()) + 0` has passed when the token is built"),
+    ),
+    "the duration's object changes": (
+        within("end = int(time.time()) + ttl.seconds\nttl.seconds = 5\n"),
+        (6, "expiry", "`ttl.seconds` (line 4) may have another value at this call"),
+    ),
+    "local time taken for UTC": (
+        call("calendar.timegm(datetime.now().timetuple()) + 5").replace(
+            "import time", "import calendar; from datetime import datetime"
+        ),
+        (3, "expiry", f"`calendar.timegm(datetime.now().timetuple())` {NOT_CLOCK}"),
+    ),
+    "last time round": (
+        f"import time\n{HEAD}while x:\n    t = {RTC}(A, C, 'x', 7, 1, end)\n"
+        "    end = time.time() + 60\n",
+        (4, "expiry", "`end` is assigned after this call (line 5)"),
+    ),
     "an attribute": (call("self.end"), (3, "expiry", f"`self.end` {NOT_CLOCK}")),
     "an unknown function": (call("soon()"), (3, "expiry", f"`soon()` {NOT_CLOCK}")),
     "a product": (call("time.time() * 2"), (3, "expiry", f"`time.time() * 2` {NOT_CLOCK}")),
@@ -686,6 +740,16 @@ LEFT = {
         (2, "wildcard", "the uid may be any user's, and `args['c']` must not become any channel: "
         "assign it to a name first"),
     ),
+    "any user, any text for a channel": (
+        HEAD + f"t = {RTC}(A, C, f'{{name}}', 0, 1, 0)\n",
+        (2, "wildcard", "the uid may be any user's, and `f'{name}'` must not become any channel: "
+        "assign it to a name first"),
+    ),
+    "an RTM role that does something": (
+        "from agora_token_builder import RtmTokenBuilder\n"
+        "t = RtmTokenBuilder.buildToken(A, C, 'ann', g(), 0)\n",
+        (2, "role", "`g()` is called for its role, which RTM ignores"),
+    ),
     "somebody else's": (
         f"from mylib import RtcTokenBuilder\nt = {RTC}(A, C, 'x', 7, 1, 0)\n",
         (2, "origin", "`RtcTokenBuilder` comes from mylib, which is not known to be AgoraIO's"),
@@ -708,6 +772,22 @@ LEFT = {
         "k.addPrivilege(1, 0)\nk.addPrivilege(1000, 0)\nt = k.build()\n",
         (3, "privileges", "no role grants exactly the privileges 1, 1000: use Project.token with "
         "an Rtc service"),
+    ),
+    "AccessToken, two expiries": (
+        access_token("k.addPrivilege(1, 0)\nk.addPrivilege(1, int(time.time()) + 60)"),
+        (4, "expiry", "the privileges expire at different times: `86400`, `60`"),
+    ),
+    "AccessToken, RTM with a uid": (
+        access_token("k.addPrivilege(1000, 0)"),
+        (4, "privileges", "an RTM token has an empty uid, and this one may have another"),
+    ),
+    "AccessToken, put together slowly": (
+        access_token("k.addPrivilege(1, 0)\ntime.sleep(5)"),
+        (4, "privileges", "the program may wait while `k` is put together"),
+    ),
+    "AccessToken, built some time": (
+        access_token("k.addPrivilege(1, 0)", "lambda: k.build()"),
+        (4, "privileges", "`k` is not built in the block it was made in"),
     ),
     "AccessToken with a salt": (
         "from src.AccessToken import AccessToken\nk = AccessToken(A, C, 'x', 7)\nk.salt = 1\n"
@@ -815,14 +895,16 @@ def run(source, *arguments):
     clock, out, logged = Clock(), [], []
     OldBuilder.clock = clock
     names = {"A": APP_ID, "C": CERTIFICATE, "out": out, "log": logged.append}
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TokenWarning)  # of more than a day, which Agora cuts
         patch.setattr(time, "time", lambda: clock.now)
         patch.setattr(time, "sleep", clock.sleep)
         for name, module in old_module().items():
             patch.setitem(sys.modules, name, module)
         exec(compile(source, "program", "exec"), names)
         names["f"](*arguments)
-    return [facts(token) if isinstance(token, str) else token for token in out], logged
+    tokens = [facts(token) if isinstance(token, str) else token for token in out]
+    return [(*granted, min(lifetime, DAY)) for *granted, lifetime in tokens], logged
 
 
 channels = st.sampled_from(['"lobby"', "channel", 'f"room-{channel}"'])
@@ -961,6 +1043,13 @@ def test_names_that_other_files_use_stay(project, elsewhere):
     (migration,) = [m for m in migrate_path(folder) if m.path.stem == "views"]
     assert [left.code for left in migration.left_alone] == ["expiry"]
     assert migration.left_alone[0].reason == "`end` is used in other files, too"
+
+
+def test_roles_that_other_files_use_stay(project):
+    views = call("0", role="ROLE").replace("import time\n", "ROLE = 101\n")
+    folder = project(views=views, other="from views import ROLE\n")
+    (migration,) = migrate_path(folder)
+    assert migration.after.decode() == "ROLE = 101\n" + called("86400")
 
 
 def test_names_that_other_files_have_too_go(project):

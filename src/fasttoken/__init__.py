@@ -4,10 +4,13 @@ from fasttoken import Project
 
 project = Project.from_env()
 token = project.rtc_token("lobby", 42, "publisher", expire=3600)
-tokens = project.rtc_tokens("lobby", range_of_uids, expire=3600)
+tokens = project.rtc_tokens("lobby", range(1, 1001), expire=3600)
 """
 
-from . import claims, formats, services
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import formats, services
 from ._core import Backend, backend
 from ._version import __version__
 from .arrow import Tokens
@@ -23,10 +26,13 @@ from .errors import (
 )
 from .formats import Parsed, parse
 from .project import Project
-from .reasons import Reason
 from .services import Role
-from .verdicts import Verdicts
-from .verify import Verdict
+
+if TYPE_CHECKING:
+    from . import claims
+    from .reasons import Reason
+    from .verdicts import Verdicts
+    from .verify import Verdict
 
 __all__ = [
     "Backend",
@@ -52,3 +58,14 @@ __all__ = [
     "parse",
     "services",
 ]
+
+# Imported when they are asked for: a program that only mints starts without them.
+_LATER = {"Reason": "reasons", "Verdict": "verify", "Verdicts": "verdicts"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "claims":
+        return import_module(".claims", __name__)
+    if name in _LATER:
+        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import batch, rules, verdicts, verify
+from . import batch, rules
 from ._core import Certificate, mint_checked, mint_one
 from .arrow import Tokens
 from .columns import Columns, is_column
@@ -919,6 +919,8 @@ class Project:
 
         Never raises for a bad token. `FieldError` for an argument of the wrong type.
         """
+        from . import verify  # what only mints does without it
+
         question = verify.asked(channel_name, uid, privilege)
         return verify.verify(token, self._keys(), question, _now(now), _leeway(leeway))
 
@@ -937,12 +939,16 @@ class Project:
         Each is what `verify` says. ``channel_names`` and ``uids`` are columns of the same length,
         or one value for all rows; None in a row leaves it out of question.
         """
+        from . import verdicts
+
         return verdicts.verify_many(
             tokens, self._keys(), channel_names, uids, privilege, _now(now), _leeway(leeway)
         )
 
     def _keys(self) -> Keys:
-        return verify.Keys(self._app_id, self._primary, self._secondary)
+        from .verify import Keys
+
+        return Keys(self._app_id, self._primary, self._secondary)
 
 
 def _now(now: int | float | None) -> int:

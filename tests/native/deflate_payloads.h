@@ -23,7 +23,10 @@ static uint64_t next64(rng *r)
     return z ^ z >> 31;
 }
 
-static uint32_t below(rng *r, uint32_t bound) { return (uint32_t)((next64(r) >> 32) * bound >> 32); }
+static uint32_t below(rng *r, uint32_t bound)
+{
+    return (uint32_t)((next64(r) >> 32) * bound >> 32);
+}
 
 /* ------------------------------------------------------------------ token payloads */
 
@@ -278,7 +281,8 @@ static void adversarial_payload(rng *r, unsigned kind, uint8_t *out, size_t n)
     case 7: { /* random bytes mixed with copies from before, exact multiples of the rules */
         while (i < n) {
             if (i > 3 && below(r, 2)) {
-                size_t from = below(r, (uint32_t)i), length = 3 + below(r, 300) / (1 + below(r, 60));
+                size_t from = below(r, (uint32_t)i);
+                size_t length = 3 + below(r, 300) / (1 + below(r, 60));
                 while (length-- && i < n) out[i++] = out[from++];
             } else {
                 out[i++] = (uint8_t)next64(r);
@@ -298,7 +302,8 @@ static void adversarial_payload(rng *r, unsigned kind, uint8_t *out, size_t n)
         break;
     }
     case 9: /* a ramp: every literal once, few matches */
-        for (unsigned step = 1 + 2 * below(r, 4); i < n; i++) out[i] = (uint8_t)(i * step + i / 256 * 7);
+        for (unsigned step = 1 + 2 * below(r, 4); i < n; i++)
+            out[i] = (uint8_t)(i * step + i / 256 * 7);
         break;
     case 10: { /* runs */
         while (i < n) {
@@ -310,7 +315,8 @@ static void adversarial_payload(rng *r, unsigned kind, uint8_t *out, size_t n)
     case 11: { /* ascending runs of one length per match code: many length and distance codes */
         uint32_t base = below(r, 200);
         while (i < n) {
-            for (uint32_t run = 1 + below(r, 40), x = base; run-- && i < n;) out[i++] = (uint8_t)x++;
+            uint32_t run = 1 + below(r, 40), x = base;
+            while (run-- && i < n) out[i++] = (uint8_t)x++;
             if (i < n) out[i++] = (uint8_t)next64(r);
         }
         break;

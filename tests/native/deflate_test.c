@@ -6,8 +6,8 @@
  * The default takes seconds; 1000000 payloads per class are the long run.  Every payload goes
  * through ft_zlib, through ft_zlib_many in every way that the machine has, and through the two
  * that decide without writing: the bound must not exceed the exact size of the dynamic block, the
- * lanes must equal it.  Only this test needs zlib.  The encoder's source is included, so that its inner functions
- * can be tested as well. */
+ * lanes must equal it.  Only this test needs zlib.  The encoder's source is included, so that its
+ * inner functions can be tested as well. */
 #include "../../src/fasttoken/_native/kernels/deflate.c"
 
 #include <stdlib.h>
@@ -215,7 +215,8 @@ static void report(const char *name)
     printf("%-28s %9lu payloads: %lu stored, %lu fixed, %lu dynamic\n", name, compared,
            stored_blocks, fixed_blocks, dynamic_blocks);
     printf("%-28s bound in %lu, on average %.1f bits below, proves %.2f %%\n", "", bounded,
-           bounded ? (double)slack / (double)bounded : 0.0, 100.0 * (double)decided / (double)compared);
+           bounded ? (double)slack / (double)bounded : 0.0,
+           100.0 * (double)decided / (double)compared);
     compared = stored_blocks = fixed_blocks = dynamic_blocks = 0;
     bounded = decided = 0;
     slack = 0;

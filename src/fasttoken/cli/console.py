@@ -152,7 +152,9 @@ def project(env_file: Path | None) -> Project:
         settings |= _settings(env_file)
     if sys.stdin.isatty() and sys.stderr.isatty():
         if not settings.get(ENV[0]):
-            settings[ENV[0]] = typer.prompt("App ID", err=True)
+            # typer.prompt would put a space on standard output, before the token.
+            typer.echo("App ID: ", err=True, nl=False)
+            settings[ENV[0]] = sys.stdin.readline().strip()
         if not settings.get(ENV[1]):
             settings[ENV[1]] = typer.prompt("App Certificate", hide_input=True, err=True)
     return Project.from_env(settings)

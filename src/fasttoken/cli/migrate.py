@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -66,10 +67,10 @@ def migrate(
 
 def _print_diff(text: str) -> None:
     colours = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
-    for line in text.splitlines(keepends=True):
-        if line[:1] in colours and sys.stdout.isatty():
-            line = typer.style(line, fg=colours[line[:1]])
-        typer.echo(line, nl=False)
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    for line in text.split("\n")[:-1]:
+        fg = colours.get(line[:1]) if coloured else None
+        typer.echo(typer.style(line, fg=fg) if fg else line)
 
 
 def report(migrations: list[Migration], written: bool, with_diff: bool) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def parse(token: str) -> Parsed:
     signature = content.bytes_("signature")
     channel_crc, uid_crc = content.u32("channel_crc"), content.u32("uid_crc")
     signed = content.bytes_("message")
+    content.end()
     message = Reader(signed)
     salt, ts = message.u32("salt"), message.u32("ts")
     privileges = message.map32("privileges")

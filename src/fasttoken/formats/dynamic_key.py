@@ -207,6 +207,7 @@ def _parse5(token: str) -> Parsed:
     unix_ts, random_int = reader.u32("unix_ts"), reader.u32("random_int")
     expired_ts = reader.u32("expired_ts")
     extra = {reader.u16("extra"): reader.bytes_("extra") for _ in range(reader.u16("extra"))}
+    reader.end()
     claims = DynamicKey(5, app_id, unix_ts, random_int, None, expired_ts, service, extra)
     return Parsed(NAME, claims, signature, b"")
 

@@ -48,6 +48,11 @@ class Reader:
     def map32(self, field: str) -> dict[int, int]:
         return {self.u16(field): self.u32(field) for _ in range(self.u16(field))}
 
+    def end(self) -> None:
+        """Refuses bytes behind the last field."""
+        if self.position != len(self.data):
+            raise MalformedToken("field", "there are bytes behind the last field")
+
     def rest(self) -> bytes:
         """Everything from here to the end."""
         start, self.position = self.position, len(self.data)

@@ -225,19 +225,21 @@ class Neighbours:
 
 
 def _mention(node: ast.AST, stem: str, modules: set[str], name: str) -> bool:
+    def is_module(owner: ast.expr) -> bool:
+        if isinstance(owner, ast.Attribute):
+            return owner.attr == stem
+        return isinstance(owner, ast.Name) and owner.id in modules
+
     if isinstance(node, ast.ImportFrom):
         last = (node.module or "").split(".")[-1]
         return last == stem and any(alias.name in (name, "*") for alias in node.names)
-    if isinstance(node, ast.Attribute) and node.attr == name:
-        owner = node.value
-        return (isinstance(owner, ast.Name) and owner.id in modules) or (
-            isinstance(owner, ast.Attribute) and owner.attr == stem
-        )
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):  # as in mock.patch("...")
-        return (
-            node.value == name
-            or re.search(rf"\b{re.escape(stem)}\.{re.escape(name)}\b", node.value) is not None
-        )
+    if isinstance(node, ast.Attribute):
+        return node.attr == name and is_module(node.value)
+    if isinstance(node, ast.Call):  # as in setattr(module, "name", ...)
+        named = any(isinstance(a, ast.Constant) and a.value == name for a in node.args)
+        return named and any(map(is_module, node.args))
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):  # as in patch("module.name")
+        return re.search(rf"\b{re.escape(stem)}\.{re.escape(name)}\b", node.value) is not None
     return False
 
 

@@ -1,7 +1,8 @@
-/* Stock zlib's level 6 for one short payload.  Three steps:
+/* Stock zlib's level 6 for short payloads:
  *   find_matches   zlib's lazy parse: hash chains, budget, tie rules;
- *   count_symbols  the symbol frequencies of the parse;
- *   write_stream   one block: stored, fixed or dynamic, whichever zlib takes, and its bits.
+ *   put_fixed      the block with fixed codes, which nearly always is the one that zlib takes;
+ *   fixed_wins     the proof of it (deflate_bound.h), for many payloads also by deflate_lanes.h;
+ *   choose_block   failing that, exact trees and zlib's choice: stored, fixed or dynamic.
  * docs/deflate.md explains every rule that decides about a bit. */
 #include "deflate.h"
 
@@ -766,6 +767,7 @@ int ft_deflate_select(const char *name)
     return 0;
 }
 
+/* ft_zlib without the bound. */
 static size_t zlib_exact(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
     uint8_t *end = begin_fixed(in, n, out, w);
@@ -781,10 +783,7 @@ static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts 
     static const uint8_t most[FT_DEFLATE_GROUPS] = {68, 84, 120, FT_DEFLATE_SLOTS};
     uint64_t used[7] = {0}, distance_used[2] = {0};
     unsigned slots = 0;
-    for (unsigned k = 0; k < 320; k += 8)
-        used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
-    for (unsigned k = 0; k < 32; k += 8)
-        distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+    find_used(c, used, distance_used);
     for (unsigned k = 0; k < 5; k++) slots += popcount(used[k]);
     /* a run of more than 138 unused symbols has a whole word of them */
     if (slots < 2 || slots > FT_DEFLATE_SLOTS || !used[0] || !used[1] || !used[2] || !used[3])
@@ -831,8 +830,8 @@ static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts 
 }
 
 /* Where the lanes show that zlib would not take the fixed block, writes what it takes. */
-static void settle_lanes(const lane_way *way, ft_deflate_lanes *lanes, const uint8_t *const *in, const size_t *n,
-                         uint8_t *const *out, size_t *out_n, ft_deflate_work *w)
+static void settle_lanes(const lane_way *way, ft_deflate_lanes *lanes, const uint8_t *const *in,
+                         const size_t *n, uint8_t *const *out, size_t *out_n, ft_deflate_work *w)
 {
     const unsigned filled = lanes->filled;
     lanes->filled = 0;
@@ -890,9 +889,9 @@ void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out
         if (w->lanes[g].filled) settle_lanes(way, &w->lanes[g], in, n, out, out_n, w);
 }
 
-/* The block is tried with fixed codes first: 9 bits a byte at most (a match takes fewer than
- * its bytes as literals, but for 3 of them: at most 7 + 5 + 10 bits with distances below
- * 4,096, also below 27), and 10 bits.  Header and trailer are 6 bytes, a store 8. */
+/* The block is written with fixed codes first: at most 9 bits a byte (a match takes at most 22
+ * bits for 3 bytes and 28 for longer ones) and 10 bits; nothing larger takes its place but a
+ * stored block, n + 5 bytes.  Header and trailer are 6 bytes, and a store is 8. */
 size_t ft_zlib_bound(size_t n) { return n + n / 8 + 32; }
 
 void ft_deflate_work_init(ft_deflate_work *w)

@@ -14,6 +14,7 @@ extern "C" {
 /* The longest payload, in bytes. */
 #define FT_DEFLATE_MAX 4096
 
+/* Sizes inside the work area. */
 #define FT_DEFLATE_SLOT_BITS 12
 #define FT_DEFLATE_LOGS 512
 
@@ -49,7 +50,8 @@ typedef struct {
     uint8_t landing[FT_DEFLATE_SLOTS / 2 + 2 * FT_DEFLATE_SLOTS][FT_DEFLATE_LANES];
 } ft_deflate_heaps;
 
-/* The encoder's working memory: one per thread, initialised once, reused for every call. */
+/* The encoder's working memory: one per thread, initialised once, reused for every call.  Any
+ * alignment will do; 64 bytes is best. */
 typedef struct ft_deflate_work {
     /* The payload, with room for reading whole words beyond its end. */
     uint8_t window[FT_DEFLATE_MAX + 64];
@@ -88,7 +90,7 @@ void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out
 
 /* Chooses the instruction set of ft_zlib_many for the whole process: "portable", "sse4",
  * "avx2", "avx512" or "neon".  Returns 1, or 0 (and changes nothing) if the name is unknown
- * or the machine lacks it.  The output is the same for all of them. */
+ * or the machine lacks it.  Without a call it is the best one.  The output is the same. */
 int ft_deflate_select(const char *name);
 
 #ifdef __cplusplus

@@ -66,6 +66,21 @@ static inline unsigned nonzero_bytes(uint64_t x)
     return (unsigned)((high >> 7) * 0x0102040810204080u >> 56);
 }
 
+/* Bit s: does symbol s occur? */
+static inline void find_used(const small_counts *c, uint64_t *literal, uint64_t *distance)
+{
+    for (unsigned word = 0; word < 5; word++) {
+        const uint8_t *count = c->literal + 64 * word;
+        uint64_t bits = 0;
+        for (unsigned k = 0; k < 64; k += 8)
+            bits |= (uint64_t)nonzero_bytes(load64le(count + k)) << k;
+        literal[word] = bits;
+    }
+    *distance = 0;
+    for (unsigned k = 0; k < 32; k += 8)
+        *distance |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+}
+
 /* The run-length tokens of the unused symbols: runs of 1 and 2 are single zeros, of 3 to 10
  * code 17, longer ones code 18 (of which it counts one).  `used` has a bit per symbol; the last
  * one set, in the last word, is the last symbol transmitted. */
@@ -111,7 +126,7 @@ static inline zero_tokens count_zero_tokens(const uint64_t *used, const int word
     return t;
 }
 
-/* ------------------------------------------------------------------ leaf-first tree, sections 2-5 */
+/* ------------------------------------------------------- leaf-first tree, sections 2-5 */
 
 /* Internal nodes of one weight in the order in which they are made, in groups of equal height.
  * All nodes of a group have children alike, but for the first one of a mixed group. */
@@ -140,7 +155,7 @@ typedef struct {
 /* Where the heap may differ from the leaf-first tree: in a mixed group the first node may have
  * changed places with one that is a level higher. */
 typedef struct {
-    uint8_t from, to;         /* 2^height leaves move from this length to that one */
+    uint8_t from, to; /* 2^height leaves move from this length to that one */
     uint8_t height;
 } leaf_move;
 
@@ -251,8 +266,12 @@ static int bound_literal_tree(const uint8_t *frequencies, const uint8_t *leaves,
                     if (odd == IRREGULAR || even == IRREGULAR || tree->swaps == MAX_SWAPS) return 0;
                     leaf_move *move = tree->moves[tree->swaps];
                     swap_weight[tree->swaps++] = m->weight / 2u;
-                    move[0] = (leaf_move){(uint8_t)(d + 1 + odd), (uint8_t)(d + odd), (uint8_t)odd};
-                    move[1] = (leaf_move){(uint8_t)(d + even), (uint8_t)(d + 1 + even), (uint8_t)even};
+                    move[0] = (leaf_move){.from = (uint8_t)(d + 1 + odd),
+                                          .to = (uint8_t)(d + odd),
+                                          .height = (uint8_t)odd};
+                    move[1] = (leaf_move){.from = (uint8_t)(d + even),
+                                          .to = (uint8_t)(d + 1 + even),
+                                          .height = (uint8_t)even};
                 }
             }
         }
@@ -303,7 +322,8 @@ static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uin
     for (unsigned made = leaves; made < 2 * leaves - 1; made++) {
         unsigned sum = 0;
         for (int child = 0; child < 2; child++) {
-            unsigned take = leaf < leaves && (node == made || weight[leaf] <= weight[node]) ? leaf++ : node++;
+            int leaf_next = leaf < leaves && (node == made || weight[leaf] <= weight[node]);
+            unsigned take = leaf_next ? leaf++ : node++;
             sum += weight[take];
             parent[take] = (uint8_t)made;
         }
@@ -328,7 +348,7 @@ static inline uint64_t forced_distances(uint64_t used)
     return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
 }
 
-/* ------------------------------------------------------------------ the header, sections 7 and 8 */
+/* ------------------------------------------------------- the header, sections 7 and 8 */
 
 /* Places for the symbols that could be replaced by code 16. */
 enum { MAX_PLACES = 96 };
@@ -351,7 +371,8 @@ static inline unsigned sum_bytes(bytes16 x)
     uint64_t half[2];
     memcpy(half, &x, 16);
     const uint64_t even = 0x00ff00ff00ff00ffu;
-    uint64_t sum = (half[0] & even) + (half[0] >> 8 & even) + (half[1] & even) + (half[1] >> 8 & even);
+    uint64_t sum = (half[0] & even) + (half[0] >> 8 & even) + (half[1] & even) +
+                   (half[1] >> 8 & even);
     return (unsigned)(sum * 0x0001000100010001u >> 48);
 }
 
@@ -407,7 +428,8 @@ static unsigned header_bits_below(const uint8_t *at_depth, const unsigned *fold,
                                   const zero_tokens *zero, const ft_deflate_work *w)
 {
     /* place of each length in bit_length_order, plus 1 */
-    static const uint8_t sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8, 6, 5, 7, 9, 11, 13};
+    static const uint8_t sent[BOUND_MAX_LENGTH + 1] = {4, 18, 16, 14, 12, 10, 8,
+                                                       6, 5,  7,  9,  11, 13};
     unsigned total = zero->zeros + zero->code17 + zero->code18, lengths_sent = 4, repeats = 0;
     unsigned replaced[BOUND_MAX_LENGTH + 1];
     int64_t bits = 0; /* in 1/256 */
@@ -450,10 +472,7 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
 {
     /* used symbols, and the frequencies of frequencies */
     uint64_t used[7] = {0}, distance_used[2] = {0};
-    for (unsigned k = 0; k < 320; k += 8)
-        used[k / 64] |= (uint64_t)nonzero_bytes(load64le(c->literal + k)) << k % 64;
-    for (unsigned k = 0; k < 32; k += 8)
-        distance_used[0] |= (uint64_t)nonzero_bytes(load64le(c->distance + k)) << k;
+    find_used(c, used, distance_used);
     uint8_t frequencies[BOUND_MAX_FREQUENCY + 1], leaves[BOUND_MAX_FREQUENCY + 1];
     unsigned kinds = count_frequencies(c->literal, frequencies, leaves);
     if (kinds == 0 || (kinds == 1 && leaves[0] < 2)) return 0;

@@ -92,13 +92,14 @@ LANE_TARGET static inline WORDS LANE_NAME(merge)(WORDS a, WORDS b, WORDS *freque
 LANE_TARGET static void LANE_NAME(fill_heaps)(const uint8_t *symbols, const uint8_t *used8,
                                               unsigned most, int16_t *key)
 {
+    const WORDS zero = {0};
     WORDS used[2];
     for (int h = 0; h < 2; h++) used[h] = LANE_NAME(widen)(used8 + h * HALF);
     for (unsigned s = 1; s <= most + 1; s++)
         for (int h = 0; h < 2; h++) {
             WORDS frequency = LANE_NAME(widen)(ROW(symbols, s) + h * HALF) & 127;
             WORDS there = (WORDS)(used[h] >= (int16_t)s);
-            WORDS_AT(ROW(key, s) + h * HALF) = CHOOSE(there, frequency << 4, used[h] - used[h] + LANE_PAD);
+            WORDS_AT(ROW(key, s) + h * HALF) = CHOOSE(there, frequency << 4, zero + LANE_PAD);
         }
 }
 
