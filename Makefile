@@ -120,7 +120,7 @@ lint: .venv/extra-lint
 	@$(PY) -m ruff format --check --quiet --exclude '*.md' .
 	@$(PY) -m mypy
 	@$(PY) -m mypy examples
-	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint --quiet src
+	@PATH="$$PWD/.venv/bin:$$PATH" cython-lint src
 	@$(PY) -m codespell_lib
 	@echo "make: lint is clean"
 
