@@ -92,8 +92,13 @@ def comparable(token):
     return token
 
 
+# For `run_python`: the core that this run of the suite uses.
+SAME_CORE = {"FASTTOKEN_IMPL": fasttoken.backend().implementation}
+
+
 def run_python(code, *arguments, check=True, path=None, **environment):
-    """Runs ``code`` in a fresh interpreter that imports this fasttoken (or one on ``path``)."""
+    """Runs ``code`` in a fresh interpreter that imports this fasttoken (or one on ``path``), with
+    no other FASTTOKEN variables than those given."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("FASTTOKEN_")
     }

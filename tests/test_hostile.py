@@ -9,7 +9,7 @@ import sys
 import zlib
 
 import pytest
-from helpers import APP_ID, CERTIFICATE, PACKAGE, TESTS, run_python, vectors
+from helpers import APP_ID, CERTIFICATE, PACKAGE, SAME_CORE, TESTS, run_python, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -396,4 +396,4 @@ def calls(count):
 
 print(calls(2000) / calls(1000))
 """
-    assert float(run_python(code).stdout) < 2.1
+    assert float(run_python(code, **SAME_CORE).stdout) < 2.1

@@ -1,7 +1,9 @@
 """The two cores, side by side: same values, same exception type and text (same type only where a
 value is of the wrong type, which the package itself never passes on)."""
 
+import base64
 import inspect
+import itertools
 import pickle
 import random
 import struct
@@ -734,52 +736,55 @@ APP = CERTIFICATE.encode()[::-1]
 KEYS = [CERTIFICATE.encode(), b"another certificate"]
 
 
-@st.composite
-def bodies(draw, pure):
-    """A 007 body that is nearly one of RTC, RTM and FPA, and often just that."""
-
-    def usually(good, *odd):
-        return draw(st.sampled_from([good] * (30 * len(odd)) + list(odd)))
+def body_007(pure, usually, salt):
+    """A 007 body of RTC, RTM and FPA; ``usually(good, *odd)`` picks each of its parts."""
 
     def privileges(*keys):
-        given = [(key, usually(0, 60, 86_400, 86_401, 29, 30)) for key in keys]
-        if usually(False, True):
-            given.append(draw(st.sampled_from([(4, 0), (1, 5), (0, 0), (9, 9)])))
-        count = usually(len(given), 0, len(given) + 1)
+        given = [(key, usually(0, 60, 86_400, 3601, 3600, 29, 30)) for key in keys]
+        more = usually(None, (4, 0), (1, 5), (0, 0), (9, 9))
+        given += [more] if more else []
+        size = usually(len(given), 0, len(given) + 1)
         packed = b"".join(pure.pack_u16(key) + pure.pack_u32(when) for key, when in given)
-        return pure.pack_u16(count) + packed
+        return pure.pack_u16(size) + packed
 
     def text(good):
-        return pure.pack_str(usually(good, b"", b"*", b"other", good + b"x", b"\xff", b"x" * 31))
+        odd = b"", b"*", b"other", good + b"x", good[:-1] + b"\xff", b"x" * 31
+        return pure.pack_str(usually(good, *odd))
 
     services = usually(3, 0, 1, 2, 4)
     body = pure.pack_str(usually(APP, b"", APP[:-1], b"f" * 32))
-    body += pure.pack_u32(usually(NOW, NOW - 86_400, NOW + 30, NOW + 31, NOW - 30, NOW - 3600, 0))
+    body += pure.pack_u32(usually(NOW, NOW - 86_400, NOW + 30, NOW + 31, NOW - 3629, NOW - 3630, 0))
     body += pure.pack_u32(usually(3600, 0, 86_400, 86_401, 29, 30, 1))
-    body += pure.pack_u32(draw(u32)) + pure.pack_u16(services)
-    if services > 0:
-        body += pure.pack_u16(usually(1, 2, 77)) + privileges(1, usually(2, 3, 4))
-        body += text(b"room") + text(b"ann")
-    if services > 1:
+    body += pure.pack_u32(salt) + pure.pack_u16(services)
+    body += pure.pack_u16(usually(1, 2, 77)) + privileges(usually(1, 0), usually(2, 3, 4))
+    body += text(b"room") + text(b"ann")
+    if services != 1:
         body += pure.pack_u16(usually(2, 1)) + privileges(1) + text(b"ann")
-    if services > 2:
+    if services not in (1, 2):
         body += pure.pack_u16(4) + privileges(usually(1, 2))
-    if services > 3:
+    if services == 4:
         body += pure.pack_u16(4) + privileges(1)
     return body + usually(b"", b"tail", b"x" * 1900, b"x" * 2000)
 
 
+def token_007(pure, body, key):
+    """The token of a body, rightly signed if its App ID is of the usual length."""
+    stamps = struct.unpack_from("<I4xI", body + bytes(50), 2 + len(APP))
+    signature = pure.Certificate(key).sign_access_token2(*stamps, body)
+    return "007" + pure.encode(pure.deflate(pure.pack_str(signature) + body))
+
+
 @st.composite
 def tokens_007(draw, pure):
-    """A token, nearly or wholly good."""
-    body = draw(bodies(pure))
-    signer = pure.Certificate(draw(st.sampled_from([*KEYS * 3, b"a stranger's"])))
-    signature = (
-        signer.sign_access_token2(*struct.unpack_from("<I4xI", body, 2 + len(APP)), body)
-        if (len(body) > 60)
-        else bytes(32)
-    )
-    token = "007" + pure.encode(pure.deflate(pure.pack_str(signature) + body))
+    """A token of which a few parts are odd."""
+    odd_parts = draw(st.sets(st.integers(0, 26), max_size=2))
+    parts = itertools.count()
+
+    def usually(good, *odd):
+        return draw(st.sampled_from(odd)) if next(parts) in odd_parts else good
+
+    key = draw(st.sampled_from([*KEYS * 5, b"a stranger's"]))
+    token = token_007(pure, body_007(pure, usually, draw(u32)), key)
     change = draw(st.sampled_from([None] * 20 + ["cut", "flip", "prefix", "pad", "text"]))
     if change == "cut":
         token = token[: draw(st.integers(0, len(token)))]
@@ -814,8 +819,8 @@ def same_accept(pure, native, question, tokens, keys, *rest):
 def test_accept(pure, native, data):
     tokens = data.draw(st.lists(tokens_007(pure), min_size=1, max_size=4), label="tokens")
     rows = len(tokens)
-    names = st.sampled_from(["room"] * 5 + ["other", "", "roo"])
-    users = st.sampled_from(["ann"] * 5 + ["bob", ""])
+    names = st.sampled_from(["room"] * 20 + ["other", "", "roo"])
+    users = st.sampled_from(["ann"] * 20 + ["bob", ""])
 
     def asked(values):
         many = data.draw(st.lists(values, min_size=rows, max_size=rows))
@@ -825,7 +830,7 @@ def test_accept(pure, native, data):
         return data.draw(st.sampled_from([None, wide, narrow, one]))
 
     numbers = np.array(data.draw(st.lists(st.integers(0, 20), min_size=rows, max_size=rows)), "<u4")
-    uids = data.draw(st.sampled_from([asked(users), asked(users), numbers]))
+    uids = data.draw(st.sampled_from([asked(users)] * 5 + [numbers]))
     now = data.draw(st.sampled_from([NOW, NOW, NOW, NOW + 3599, NOW + 3600, NOW + 3630, NOW - 1]))
     question = (
         (RTC, RTM, FPA),
@@ -838,6 +843,54 @@ def test_accept(pure, native, data):
     keys = KEYS[: data.draw(st.integers(1, 2))]
     start = data.draw(st.integers(0, rows - 1))
     same_accept(pure, native, question, tokens, keys, asked(names), uids, start, rows)
+
+
+def test_accept_of_tokens_with_one_odd_part(pure, native):
+    """Every odd value of every part, each in a token that is else good."""
+    parts = []
+
+    def first(*values):
+        parts.append(values)
+        return values[0]
+
+    good = token_007(pure, body_007(pure, first, 5), KEYS[0])
+    tokens = [good]
+    for part, (_, *odd) in enumerate(parts):
+        for value in odd:
+            numbers = itertools.count()
+
+            def pick(good, *_, part=part, value=value, numbers=numbers):
+                return value if next(numbers) == part else good
+
+            tokens.append(token_007(pure, body_007(pure, pick, 5), KEYS[1]))
+    names, uids = (pure.text_column([text])[:2] for text in ("room", "ann"))
+    for leeway, late in itertools.product((0, LEEWAY), (0, 28, 29, 30, 59, 60, 3599)):
+        question = (RTC, RTM, FPA), APP, NOW + late, leeway, 86_400, 2047
+        for asked in ((names, uids), (None, None)):
+            (_, which), _ = same_accept(
+                pure, native, question, tokens, KEYS, *asked, 0, len(tokens)
+            )
+            assert which[0] == 1
+            assert len(tokens) / 5 < which.count(0) < len(tokens)
+
+
+def test_accept_of_long_tokens(pure, native):
+    """Around the longest stream and the longest body."""
+    noise = base64.b64encode(random.Random(1).randbytes(3000)).decode()
+    user = PatternField(Check(1, 9, ASCII, 5000), 0)
+    pattern = Pattern(1, 1, (), (PatternField(Check(1, 9, ASCII, 20), 0), user))
+    question = (pattern,), APP, NOW, LEEWAY, 86_400, 100_000
+    tokens = []
+    for text in [noise[:size] for size in range(1200, 2400)] + [
+        "x" * size for size in range(1900, 2100)
+    ]:
+        body = pure.pack_str(APP) + pure.pack_u32(NOW) + pure.pack_u32(60) + pure.pack_u32(5)
+        body += pure.pack_u16(1) * 3 + pure.pack_u16(1) + pure.pack_u32(0)
+        body += pure.pack_str(b"room") + pure.pack_str(text.encode())
+        tokens.append(token_007(pure, body, KEYS[0]))
+    (_, which), _ = same_accept(pure, native, question, tokens, KEYS, None, None, 0, len(tokens))
+    assert which.count(1) > 300
+    assert which.count(0) > 300
 
 
 def test_accept_of_good_tokens(pure, native):
