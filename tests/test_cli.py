@@ -50,7 +50,7 @@ ENV = {
     "COLUMNS": "200",
 }
 NO_PROJECT = dict.fromkeys(ENV)
-HEAVY = {"fasttoken.migrate", "libcst", "pyarrow", "pydantic", "rich"}
+HEAVY = {"fasttoken.migrate", "libcst", "numpy", "pyarrow", "pydantic", "rich"}
 AT = ("--now", str(NOW))
 
 

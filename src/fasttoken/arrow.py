@@ -10,16 +10,17 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ._core import token_list
+from ._numpy import np
 from .errors import FieldError
 
-Bytes = npt.NDArray[np.uint8]
-Offsets = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Bytes: TypeAlias = "npt.NDArray[np.uint8]"
+Offsets: TypeAlias = "npt.NDArray[np.int64] | npt.NDArray[np.int32]"
 
 
 class ArrowArray(Protocol):

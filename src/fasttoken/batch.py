@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import rules
 from ._core import (
@@ -27,6 +24,7 @@ from ._core import (
     pack_u16,
     pack_u32,
 )
+from ._numpy import np
 from .arrow import Tokens
 from .columns import CHECKS, Columns, Rule, is_column
 from .errors import FieldError, RowsError
@@ -34,6 +32,9 @@ from .formats import access_token, access_token2
 from .formats.access_token2 import by_type, pack_permissions
 from .salts import random_salts
 from .services import ROLES_006, FrozenMap, Kind, Role, Rtc, Service, role
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Output: TypeAlias = Literal["list", "arrow", "numpy"]
 Errors: TypeAlias = Literal["raise", "null"]

@@ -7,20 +7,21 @@ goes before the same rule that a single value has to pass, which then says why.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import arrow, rules
 from ._core import Check, Slot, SlotKind, suspects, text_column
+from ._numpy import np
 from .arrow import Numbers, Text
 from .errors import BadRow, FieldError
 from .services import ROLES, Role, role
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 Rule: TypeAlias = Callable[[str, Any, bool], Any]
 BoundRule: TypeAlias = Callable[[Any], Any]
-Texts: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]  # data, and offsets
+Texts: TypeAlias = "tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]"  # data, and offsets
 
 _ANY_BUT_STAR = bytes(byte != ord(rules.WILDCARD) for byte in range(256))
 _CHANNEL = bytes(chr(byte) in rules.CHANNEL_CHARACTERS for byte in range(256))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
+from ._numpy import np
 from .rules import SALT_MAX
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _READY = 256  # salts drawn at a time for single tokens
 _ready: list[int] = []

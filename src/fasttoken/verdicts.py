@@ -12,11 +12,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from . import arrow, rules
 from ._core import Check, Pattern, PatternField, Question, accept, text_column
+from ._numpy import np
 from .columns import CHECKS, is_column
 from .errors import BadRow, FieldError, MalformedToken, RowsError
 from .facts import CHANNEL_FIELDS, ENTRY, USER_FIELDS
@@ -24,6 +22,9 @@ from .formats import parse
 from .formats.access_token2 import AccessToken2
 from .services import Kind, Service
 from .verify import CERTIFICATES, Asked, Keys, Verdict, asked, asked_privilege, verify
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 if TYPE_CHECKING:
     from .services import Column

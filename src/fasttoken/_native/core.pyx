@@ -8,9 +8,8 @@ path exist once in a process, so this is one extension module.
 import os
 import zlib
 
-import numpy as np
-
 from .. import _pure
+from .._numpy import np
 from .._pure import Envelope, SlotKind
 from ..errors import CoreError, MalformedToken
 

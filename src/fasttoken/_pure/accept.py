@@ -5,23 +5,24 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from .._numpy import np
 from ..errors import MalformedToken
 from .batch import Check, Column, _text, _value
 from .deflate import inflate
 from .encode import decode
 from .sign import Certificate
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 PREFIX = "007"
 SIGNATURE_BYTES = 32
 LONGEST_STREAM = 2048  # characters and bytes beyond which a token gets a second look
 LONGEST_BODY = 2048
 
-Asked: TypeAlias = Column | None  # nothing, one value for all rows, or one a row
+Asked: TypeAlias = "Column | None"  # nothing, one value for all rows, or one a row
 
 
 class PatternField(NamedTuple):

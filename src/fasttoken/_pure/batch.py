@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from .._numpy import np
 from .deflate import deflate
 from .encode import encode
 from .pack import crc32, pack_i16, pack_str, pack_u32
 from .sign import Certificate
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class SlotKind(IntEnum):
@@ -65,7 +66,7 @@ class Check(NamedTuple):
 _U32 = Check(0, 0xFFFF_FFFF)
 
 Segment: TypeAlias = bytes | Slot
-Column: TypeAlias = npt.NDArray[Any] | tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
+Column: TypeAlias = "npt.NDArray[Any] | tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]"
 
 
 class Layout:

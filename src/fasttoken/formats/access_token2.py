@@ -66,7 +66,8 @@ def uid_value(text: str) -> int | str:
     """The uid that `uid_text` writes as ``text``: an int where that gives the same text back."""
     if text == "":
         return 0
-    if text.isascii() and text.isdigit() and text[0] != "0" and int(text) <= U32_MAX:
+    digits = text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 10
+    if digits and int(text) <= U32_MAX:
         return int(text)
     return text
 
