@@ -882,3 +882,14 @@ def test_methods_do_not_hold_on_to_their_arguments(project):
     project.rtc_token("other", 2, "subscriber", 60, issue_ts=5, salt=6)
     project.rtm_token("ann")
     assert project.rtc_token("room", 1, **FIXED) == first
+
+
+@pytest.mark.parametrize("key", [1.0, True])
+def test_what_only_equals_a_privilege_is_none(project, key):
+    """Also when a layout with the privilege that it equals is kept."""
+    for privilege in (key, 1, key):
+        if privilege is key:
+            with pytest.raises(FieldError, match="privilege: must be an integer"):
+                project.token([Rtc("room", 1, {privilege: 0})])
+        else:
+            assert project.token([Rtc("room", 1, {privilege: 0})]).startswith("007")

@@ -326,7 +326,10 @@ def unchecked_token(services: Sequence[Service]) -> tuple[Shape, list[Any]] | No
         if not isinstance(privileges, FrozenMap):
             return None
         keys = tuple(privileges.keys())
-        if keys != tuple(sorted(_PLAIN_KEYS.intersection(keys))):
+        # 1.0 and True equal 1, but are no keys: only plain ones may name a kept layout.
+        if not _PLAIN_KEYS.issuperset(keys) or list(keys) != sorted(keys):
+            return None
+        if any(not isinstance(key, int) or isinstance(key, bool) for key in keys):
             return None
         shape.append((type(service), keys))
         values += privileges.values()
