@@ -64,11 +64,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             dynamic_code dynamic;
             count_symbols(n[i], &work, &counts);
             build_dynamic(&counts, &dynamic);
-            demand(dynamic_bits_below(&few, &work) <= dynamic.bits, "bound");
+            used_symbols used;
+            find_used(&few, &used);
+            demand(entropy_bits_below(&few, &used, &work) <= dynamic.bits, "entropy");
+            demand(tree_bits_below(&few, &used, &work) <= dynamic.bits, "bound");
         }
     }
-    for (size_t k = 0; k < sizeof lane_ways / sizeof *lane_ways; k++) {
-        if (!ft_deflate_select(lane_ways[k].name)) continue;
+    for (int k = 0; k < WAYS; k++) {
+        if (!ft_deflate_select(ways[k].name)) continue;
         ft_zlib_many(in, n, out, got_n, PIECES, &work);
         for (size_t i = 0; i < PIECES; i++) {
             demand(got_n[i] == want_n[i], "length of ft_zlib_many");

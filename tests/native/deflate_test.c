@@ -18,7 +18,7 @@
 static z_stream reference;
 static ft_deflate_work work;
 static unsigned long compared, stored_blocks, fixed_blocks, dynamic_blocks;
-static unsigned long bounded, decided;
+static unsigned long bounded, decided, entropies, entropy_decided;
 static unsigned long long slack; /* sum of true size - bound */
 
 static size_t zlib_stream(const uint8_t *in, size_t n, uint8_t *out, size_t room)
@@ -40,17 +40,26 @@ static void fail(const char *what, const uint8_t *in, size_t n)
     exit(1);
 }
 
-/* The bound against the size that the exact trees give; the work area holds the parse. */
+/* Both bounds against the size that the exact trees give; the work area holds the parse. */
 static void compare_bound(const uint8_t *in, size_t n, unsigned fixed_bits)
 {
     symbol_counts counts;
     small_counts few;
     dynamic_code dynamic;
+    used_symbols used;
     if (!count_few_symbols(n, &work, &few)) return;
-    unsigned bound = dynamic_bits_below(&few, &work);
-    if (bound == 0) return;
+    find_used(&few, &used);
     count_symbols(n, &work, &counts);
     build_dynamic(&counts, &dynamic);
+    unsigned entropy = entropy_bits_below(&few, &used, &work);
+    if (entropy > dynamic.bits) {
+        fprintf(stderr, "entropy %u, dynamic block %u bits\n", entropy, dynamic.bits);
+        fail("entropy above the dynamic block", in, n);
+    }
+    entropies++;
+    entropy_decided += (entropy + 10) / 8 >= (fixed_bits + 7) / 8;
+    unsigned bound = tree_bits_below(&few, &used, &work);
+    if (bound == 0) return;
     if (bound > dynamic.bits) {
         fprintf(stderr, "bound %u, dynamic block %u bits\n", bound, dynamic.bits);
         fail("bound above the dynamic block", in, n);
@@ -70,17 +79,19 @@ static void compare_lanes(const uint8_t *in, size_t n)
     symbol_counts counts;
     small_counts few;
     dynamic_code dynamic;
+    used_symbols used;
     if (!count_few_symbols(n, &work, &few)) return;
-    ft_deflate_lanes *lanes = fill_lane(lane_work.lanes, &few);
+    find_used(&few, &used);
+    ft_deflate_lanes *lanes = fill_lane(lane_work.lanes, &few, &used);
     if (!lanes) return;
     count_symbols(n, &work, &counts);
     build_dynamic(&counts, &dynamic);
     int *want = lane_want[lanes - lane_work.lanes];
     want[lanes->filled] = (int)dynamic.bits - lanes->other_bits[lanes->filled];
     if (++lanes->filled < 13) return; /* some lanes stay empty */
-    for (size_t k = 0; k < sizeof lane_ways / sizeof *lane_ways; k++) {
-        const lane_way *way = &lane_ways[k];
-        if (!way_present(way)) continue;
+    for (int k = 0; k < WAYS; k++) {
+        const ft_deflate_way *way = ways[k].way;
+        if (!present(way)) continue;
         for (unsigned lane = lanes->filled; lane < way->lanes; lane++)
             lanes->literal_used[lane] = lanes->distance_used[lane] = 0;
         memset(lanes->bits, 0, sizeof lanes->bits);
@@ -91,7 +102,7 @@ static void compare_lanes(const uint8_t *in, size_t n)
             if (got < 0) {
                 lane_passed++;
             } else if (got != want[lane]) {
-                fprintf(stderr, "%s: lane %u: %d bits, not %d\n", way->name, lane, got, want[lane]);
+                fprintf(stderr, "%s: lane %u: %d bits, not %d\n", ways[k].name, lane, got, want[lane]);
                 fail("a lane differs from the exact trees (the last payload was)", in, n);
             }
         }
@@ -134,8 +145,6 @@ static struct {
     uint8_t want[PAYLOAD_MAX + PAYLOAD_MAX / 8 + 32], got[PAYLOAD_MAX + PAYLOAD_MAX / 8 + 32];
 } batch[BATCH];
 static size_t waiting;
-static const char *const ways[] = {"portable", "sse4", "avx2", "avx512", "neon"};
-static unsigned ways_present;
 
 static void compare_batch(void)
 {
@@ -147,14 +156,19 @@ static void compare_batch(void)
         n[i] = batch[i].n;
         out[i] = batch[i].got;
     }
-    for (unsigned way = 0; way < sizeof ways / sizeof *ways; way++) {
-        if (!ft_deflate_select(ways[way])) continue;
-        ways_present |= 1u << way;
+    for (int way = 0; way < WAYS; way++) {
+        if (!ft_deflate_select(ways[way].name)) continue;
         for (size_t i = 0; i < waiting; i++) memset(out[i], 0xa5, 16);
         ft_zlib_many(in, n, out, got_n, waiting, &work);
         for (size_t i = 0; i < waiting; i++)
             if (got_n[i] != batch[i].want_n || memcmp(out[i], batch[i].want, got_n[i]))
-                fail(ways[way], in[i], n[i]);
+                fail(ways[way].name, in[i], n[i]);
+        for (size_t i = 0; i < waiting; i++) {
+            memset(out[i], 0xa5, 16);
+            if (ft_zlib(in[i], n[i], out[i], &work) != batch[i].want_n ||
+                memcmp(out[i], batch[i].want, batch[i].want_n))
+                fail(ways[way].name, in[i], n[i]);
+        }
     }
     waiting = 0;
 }
@@ -214,11 +228,13 @@ static void report(const char *name)
 {
     printf("%-28s %9lu payloads: %lu stored, %lu fixed, %lu dynamic\n", name, compared,
            stored_blocks, fixed_blocks, dynamic_blocks);
+    printf("%-28s entropy in %lu, proves %.2f %%\n", "", entropies,
+           100.0 * (double)entropy_decided / (double)compared);
     printf("%-28s bound in %lu, on average %.1f bits below, proves %.2f %%\n", "", bounded,
            bounded ? (double)slack / (double)bounded : 0.0,
            100.0 * (double)decided / (double)compared);
     compared = stored_blocks = fixed_blocks = dynamic_blocks = 0;
-    bounded = decided = 0;
+    bounded = decided = entropies = entropy_decided = 0;
     slack = 0;
 }
 
@@ -263,8 +279,8 @@ int main(int argc, char **argv)
     compare_batch();
     compare_batch(); /* none at all */
     deflateEnd(&reference);
-    for (unsigned way = 0; way < sizeof ways / sizeof *ways; way++)
-        if (ways_present >> way & 1) printf("ft_zlib_many: %s\n", ways[way]);
+    for (int way = 0; way < WAYS; way++)
+        if (present(ways[way].way)) printf("compared: %s\n", ways[way].name);
     printf("lanes: %lu sizes equal, %lu left to the exact trees\n", lane_values - lane_passed,
            lane_passed);
     if (lane_passed * 20 > lane_values) fail("the lanes leave too much", in, 0);

@@ -16,7 +16,7 @@ extern "C" {
 
 /* Sizes inside the work area. */
 #define FT_DEFLATE_SLOT_BITS 12
-#define FT_DEFLATE_LOGS 512
+#define FT_DEFLATE_LOGS 1024
 
 /* One back reference of the parse; all bytes outside of matches are literals. */
 typedef struct {
@@ -70,6 +70,7 @@ typedef struct ft_deflate_work {
     /* Logarithms for the bound, in 1/256 bit. */
     uint32_t n_log_n[FT_DEFLATE_LOGS];
     uint16_t log_above[FT_DEFLATE_LOGS];
+    uint16_t log_step[256]; /* n_log_n[n + 1] - n_log_n[n], rounded so that sums are above */
     ft_deflate_lanes lanes[FT_DEFLATE_GROUPS];
     ft_deflate_heaps heaps;
 } ft_deflate_work;
@@ -88,10 +89,22 @@ size_t ft_zlib(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w);
 void ft_zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const *out, size_t *out_n,
                   size_t count, ft_deflate_work *w);
 
-/* Chooses the instruction set of ft_zlib_many for the whole process: "portable", "sse4",
- * "avx2", "avx512" or "neon".  Returns 1, or 0 (and changes nothing) if the name is unknown
- * or the machine lacks it.  Without a call it is the best one.  The output is the same. */
+/* Chooses the instruction set for the whole process: "portable", "sse4", "avx2", "avx512" or
+ * "neon".  Returns 1, or 0 (and changes nothing) if the name is unknown or the machine lacks it.
+ * Without a call it is the best one.  The output is the same. */
 int ft_deflate_select(const char *name);
+
+/* The encoder compiled for one instruction set. */
+typedef struct {
+    size_t (*zlib)(const uint8_t *, size_t, uint8_t *, ft_deflate_work *);
+    void (*zlib_many)(const uint8_t *const *, const size_t *, uint8_t *const *, size_t *, size_t,
+                      ft_deflate_work *);
+    void (*dynamic_sizes)(ft_deflate_lanes *, ft_deflate_heaps *); /* see deflate_lanes.h */
+    unsigned lanes;                                                /* payloads at a time */
+} ft_deflate_way;
+
+/* By the names of ft_deflate_select; NULL if there is none, or the machine lacks it. */
+const ft_deflate_way *ft_deflate_find(const char *name);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,15 @@
-/* A lower bound on the size of the dynamic block, without its trees: proof in docs/deflate.md,
- * whose section numbers this file gives.  Included by deflate.c only. */
+/* Two lower bounds on the size of the dynamic block, without its trees: proofs in
+ * docs/deflate.md, whose section numbers this file gives.  Included by deflate_encoder.h only.
+ *   entropy_bits_below   from the counts alone: cheap, and nearly always enough;
+ *   tree_bits_below      from what all trees over these counts have in common. */
 
-/* What the bound is computed from: like symbol_counts, but bytes. */
+/* What the bounds are computed from: like symbol_counts, but bytes. */
 typedef struct {
     uint8_t literal[320]; /* 286 symbols, the rest 0 */
     uint8_t distance[32];
     unsigned extra_bits; /* of all lengths and distances */
+    unsigned symbols, matches; /* sums of literal and of distance */
+    uint32_t literal_logs, distance_logs; /* sums of n log n over them: see log_step */
 } small_counts;
 
 enum {
@@ -18,31 +22,8 @@ enum {
 
 /* ------------------------------------------------------------------ logarithms, section 9 */
 
-/* log2(n) in units of 2^-24: at most 2 units below the true value, never above. */
-static uint32_t log2_below(uint32_t n)
-{
-    unsigned whole = log2_floor(n);
-    uint64_t x = (uint64_t)n << (31 - whole); /* 1 <= x / 2^31 < 2 */
-    uint32_t log = whole;
-    for (int bit = 0; bit < 24; bit++) {
-        x = x * x >> 31;
-        log = log << 1 | (uint32_t)(x >> 32);
-        x >>= x >> 32;
-    }
-    return log;
-}
-
-/* Everything in 1/256 bit: n log2 n, rounded down; with LOG_SLACK added, rounded up. */
+/* In 1/256 bit: n_log_n is rounded down; with LOG_SLACK added, up. */
 enum { LOG_SLACK = 2 };
-
-static void bound_init(ft_deflate_work *w)
-{
-    for (uint32_t n = 1; n < FT_DEFLATE_LOGS; n++) {
-        uint64_t log = log2_below(n);
-        w->n_log_n[n] = (uint32_t)(n * log >> 16);
-        w->log_above[n] = (uint16_t)((log + 2 + 0xffff) >> 16);
-    }
-}
 
 /* ------------------------------------------------------------------ small helpers */
 
@@ -67,7 +48,7 @@ static inline unsigned nonzero_bytes(uint64_t x)
 }
 
 /* Bit s: does symbol s occur? */
-static inline void find_used(const small_counts *c, uint64_t *literal, uint64_t *distance)
+static inline void find_symbols(const small_counts *c, uint64_t *literal, uint64_t *distance)
 {
     for (unsigned word = 0; word < 5; word++) {
         const uint8_t *count = c->literal + 64 * word;
@@ -124,6 +105,88 @@ static inline zero_tokens count_zero_tokens(const uint64_t *used, const int word
     t.code17 = runs3 - runs11;
     t.code18 = runs11;
     return t;
+}
+
+/* Two distance codes are always sent: zlib adds the lowest one free, except that a lone 1 gets
+ * 2 and a lone 0 gets 1. */
+static inline uint64_t forced_distances(uint64_t used)
+{
+    if (used == 0) return 3;
+    if (used & (used - 1)) return used;
+    return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
+}
+
+/* The symbols that a dynamic block has code lengths for. */
+typedef struct {
+    uint64_t literal[7], distance[2]; /* a bit per symbol, then zeros */
+    uint64_t distances_occurring;     /* without the forced ones */
+    zero_tokens zero;
+} used_symbols;
+
+static inline void find_used(const small_counts *c, used_symbols *used)
+{
+    uint64_t *distance = used->distance;
+    used->literal[5] = used->literal[6] = distance[1] = 0;
+    find_symbols(c, used->literal, distance);
+    used->distances_occurring = distance[0];
+    distance[0] = forced_distances(distance[0]);
+    zero_tokens literal_zero = count_zero_tokens(used->literal, 5);
+    zero_tokens distance_zero = count_zero_tokens(distance, 1);
+    used->zero.zeros = literal_zero.zeros + distance_zero.zeros;
+    used->zero.code17 = literal_zero.code17 + distance_zero.code17;
+    used->zero.code18 = literal_zero.code18 + distance_zero.code18;
+}
+
+/* Sum of (run - 1) over the runs of at least 4 bits: those that code 16 could replace. */
+static inline unsigned foldable(const uint64_t *bits, const int words)
+{
+    unsigned sum = 0;
+    uint64_t before = 0;
+    for (int k = 0; k < words; k++) {
+        uint64_t four = bits[k] & shift_down(bits, k, 1) & shift_down(bits, k, 2) &
+                        shift_down(bits, k, 3);
+        sum += popcount(four) + 2 * popcount(four & ~(four << 1 | before >> 63));
+        before = four;
+    }
+    return sum;
+}
+
+/* What code 16 saves at most, in 1/256 bit, if it replaces r >= 3 of t equal lengths among
+ * `total` tokens: section 8.  `repeats` is the sum of repeats_of(r) over all lengths. */
+static inline unsigned repeats_of(unsigned r) { return r < 12 ? 1 : r / 6; }
+
+static inline int64_t saved_above(unsigned t, unsigned r, unsigned total, unsigned repeats,
+                                  const ft_deflate_work *w)
+{
+    int64_t e = repeats_of(r), slope = w->log_above[total] + 370; /* log2 e < 370 / 256 */
+    int64_t saved = slope * (r - e) - (int64_t)w->n_log_n[t] + (w->n_log_n[t - r] + LOG_SLACK) -
+                    (512 - w->log_above[repeats]) * e;
+    return saved > 0 ? saved : 0;
+}
+
+/* ------------------------------------------------------- entropy, section 10 */
+
+/* At most the bits of the dynamic block, without its 3 header bits. */
+static unsigned entropy_bits_below(const small_counts *c, const used_symbols *used,
+                                   const ft_deflate_work *w)
+{
+    /* of log2 of the number of distance codes, rounded down: the shortest of them is no longer,
+     * and this many bit-length codes are sent if it is not */
+    static const uint8_t sent[5] = {18, 18, 16, 14, 12};
+    const zero_tokens *zero = &used->zero;
+    unsigned distances = popcount(used->distance[0]), lengths = distances;
+    for (int k = 0; k < 5; k++) lengths += popcount(used->literal[k]);
+    unsigned total = lengths + zero->zeros + zero->code17 + zero->code18;
+    unsigned folds = foldable(used->literal, 5) + foldable(used->distance, 1);
+
+    int64_t bits = (int64_t)w->n_log_n[c->symbols] - c->literal_logs;
+    bits += (int64_t)w->n_log_n[c->matches] - c->distance_logs;
+    bits += (int64_t)w->n_log_n[total] - w->n_log_n[lengths] - w->n_log_n[zero->zeros] -
+            w->n_log_n[zero->code17] - w->n_log_n[zero->code18] - 4 * LOG_SLACK;
+    if (folds >= 3) bits -= saved_above(lengths, folds, total, repeats_of(folds), w);
+    if (bits < 0) bits = 0;
+    return 14 + 3u * sent[log2_floor(distances)] + 3 * zero->code17 + 7 * zero->code18 +
+           c->extra_bits + (unsigned)((bits + 255) >> 8);
 }
 
 /* ------------------------------------------------------- leaf-first tree, sections 2-5 */
@@ -339,15 +402,6 @@ static unsigned bound_distance_tree(const uint8_t *frequency, uint32_t used, uin
     return cost;
 }
 
-/* Two distance codes are always sent: zlib adds the lowest one free, except that a lone 1 gets
- * 2 and a lone 0 gets 1. */
-static inline uint64_t forced_distances(uint64_t used)
-{
-    if (used == 0) return 3;
-    if (used & (used - 1)) return used;
-    return used | (used == 1 ? 2 : used == 2 ? 4 : 1);
-}
-
 /* ------------------------------------------------------- the header, sections 7 and 8 */
 
 /* Places for the symbols that could be replaced by code 16. */
@@ -355,14 +409,6 @@ enum { MAX_PLACES = 96 };
 
 /* Frequencies up to this are counted side by side. */
 enum { FEW = 6 };
-
-/* Sum of (run - 1) over the runs of at least 4 bits. */
-static inline unsigned foldable(uint64_t bits)
-{
-    uint64_t four = bits & bits >> 1;
-    four &= four >> 2;
-    return popcount(four) + 2 * popcount(four & ~(four << 1));
-}
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
@@ -444,35 +490,23 @@ static unsigned header_bits_below(const uint8_t *at_depth, const unsigned *fold,
         if (r > t - 1) r = t - 1;
         if (r < 3) continue;
         replaced[l] = r;
-        repeats += r < 12 ? 1 : r / 6;
+        repeats += repeats_of(r);
     }
     bits += w->n_log_n[total];
     if (zero->zeros) bits -= w->n_log_n[zero->zeros] + LOG_SLACK;
     if (zero->code17) bits -= w->n_log_n[zero->code17] + LOG_SLACK;
     if (zero->code18) bits -= w->n_log_n[zero->code18] + LOG_SLACK;
-    if (repeats) {
-        int64_t slope = w->log_above[total] + 370; /* log2 e < 370 / 256 */
-        int64_t each = 512 - w->log_above[repeats];
-        for (unsigned l = 1; l <= BOUND_MAX_LENGTH; l++) {
-            int64_t r = replaced[l], t = at_depth[l];
-            if (r == 0) continue;
-            int64_t e = r < 12 ? 1 : r / 6;
-            int64_t drop = slope * (r - e) - (int64_t)w->n_log_n[t] +
-                           (w->n_log_n[t - r] + LOG_SLACK) - each * e;
-            if (drop > 0) bits -= drop;
-        }
-    }
+    for (unsigned l = 1; repeats && l <= BOUND_MAX_LENGTH; l++)
+        if (replaced[l]) bits -= saved_above(at_depth[l], replaced[l], total, repeats, w);
     if (bits < 0) bits = 0;
     return 14 + 3 * lengths_sent + 3 * zero->code17 + 7 * zero->code18 +
            (unsigned)((bits + 255) >> 8);
 }
 
 /* At most the bits of the dynamic block, without its 3 header bits; 0 if it cannot tell. */
-static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work *w)
+static unsigned tree_bits_below(const small_counts *c, const used_symbols *used,
+                                const ft_deflate_work *w)
 {
-    /* used symbols, and the frequencies of frequencies */
-    uint64_t used[7] = {0}, distance_used[2] = {0};
-    find_used(c, used, distance_used);
     uint8_t frequencies[BOUND_MAX_FREQUENCY + 1], leaves[BOUND_MAX_FREQUENCY + 1];
     unsigned kinds = count_frequencies(c->literal, frequencies, leaves);
     if (kinds == 0 || (kinds == 1 && leaves[0] < 2)) return 0;
@@ -482,22 +516,16 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
     uint8_t *at_depth = literal.at_depth;
     uint8_t distance_at_depth[BOUND_MAX_LENGTH + 4] = {0};
     unsigned distance_cost =
-        bound_distance_tree(c->distance, (uint32_t)distance_used[0], distance_at_depth);
-
-    zero_tokens zero = count_zero_tokens(used, 5);
-    distance_used[0] = forced_distances(distance_used[0]);
-    zero_tokens distance_zero = count_zero_tokens(distance_used, 1);
-    zero.zeros += distance_zero.zeros;
-    zero.code17 += distance_zero.code17;
-    zero.code18 += distance_zero.code18;
+        bound_distance_tree(c->distance, (uint32_t)used->distances_occurring, distance_at_depth);
 
     /* where code 16 could stand: the symbols of long enough runs, side by side */
     uint16_t may_have[MAX_PLACES + 4]; /* bit L: the symbol in this place may have length L */
     unsigned places = 0;
     uint64_t before = 0;
     for (int k = 0; k < 5; k++) {
-        uint64_t four = used[k] & shift_down(used, k, 1) & shift_down(used, k, 2) &
-                        shift_down(used, k, 3);
+        const uint64_t *bits = used->literal;
+        uint64_t four = bits[k] & shift_down(bits, k, 1) & shift_down(bits, k, 2) &
+                        shift_down(bits, k, 3);
         uint64_t starts = four & ~(four << 1 | before >> 63);
         before = four;
         for (; starts; starts &= starts - 1) {
@@ -510,7 +538,7 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
             may_have[places++] = 0; /* separates the runs */
         }
     }
-    unsigned distance_foldable = foldable(distance_used[0]);
+    unsigned distance_foldable = foldable(used->distance, 1);
 
     /* each swap may have happened or not: the least of all bounds holds */
     unsigned fold[BOUND_MAX_LENGTH + 1], least = UINT32_MAX;
@@ -538,7 +566,7 @@ static unsigned dynamic_bits_below(const small_counts *c, const ft_deflate_work 
                     t[move.from] = (uint8_t)(t[move.from] - (1u << move.height));
                     t[move.to] = (uint8_t)(t[move.to] + (1u << move.height));
                 }
-        unsigned bits = header_bits_below(t, fold, &zero, w);
+        unsigned bits = header_bits_below(t, fold, &used->zero, w);
         if (bits < least) least = bits;
     }
     return literal.cost + distance_cost + c->extra_bits + least;
