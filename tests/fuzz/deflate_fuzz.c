@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         demand(ft_zlib(in[i], n[i], out[i], &work) == want_n[i], "length of ft_zlib");
         demand(!memcmp(out[i], want[i], want_n[i]), "bytes of ft_zlib");
 
-        small_counts few;
+        ft_deflate_counts few;
         if (count_few_symbols(n[i], &work, &few)) {
             symbol_counts counts;
             dynamic_code dynamic;

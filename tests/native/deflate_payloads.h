@@ -343,4 +343,39 @@ static void adversarial_payload(rng *r, unsigned kind, uint8_t *out, size_t n)
     }
     }
 }
+/* Payloads that differ among one another in some bytes only.  Few different bytes make windows
+ * meet that hold a differing byte, many make them alone. */
+typedef struct {
+    uint8_t payload[PAYLOAD_MAX], differs[PAYLOAD_MAX];
+    size_t n;
+    unsigned few, values; /* of the constant and of the differing bytes */
+} family;
+
+static uint8_t one_of(rng *r, unsigned values) { return (uint8_t)(below(r, values) * 37 + 11); }
+
+static void random_family(rng *r, family *f)
+{
+    f->n = 24 + below(r, below(r, 4) ? 240 : 520);
+    f->few = 1 + below(r, below(r, 2) ? 256 : 12);
+    f->values = 1 + below(r, below(r, 3) ? 256 : 12);
+    for (size_t i = 0; i < f->n; i++) f->payload[i] = one_of(r, f->few);
+    for (unsigned copies = below(r, 6); copies; copies--) {
+        size_t from = below(r, (uint32_t)f->n), to = below(r, (uint32_t)f->n), n = below(r, 40);
+        for (; n && from < f->n && to < f->n; n--) f->payload[to++] = f->payload[from++];
+    }
+    memset(f->differs, 0, f->n);
+    for (unsigned ranges = below(r, 8); ranges; ranges--) {
+        size_t at = below(r, (uint32_t)f->n), n = 1 + below(r, 30);
+        for (; n && at < f->n; n--) f->differs[at++] = 1;
+    }
+}
+
+static size_t family_payload(rng *r, const family *f, uint8_t *out)
+{
+    for (size_t i = 0; i < f->n; i++)
+        out[i] = f->differs[i] ? one_of(r, f->values) : f->payload[i];
+    if (below(r, 40) == 0) out[below(r, (uint32_t)f->n)] ^= 1; /* where none differed before */
+    return f->n;
+}
+
 #endif

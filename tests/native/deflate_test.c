@@ -18,7 +18,7 @@
 static z_stream reference;
 static ft_deflate_work work;
 static unsigned long compared, stored_blocks, fixed_blocks, dynamic_blocks;
-static unsigned long bounded, decided, entropies, entropy_decided;
+static unsigned long modelled, bounded, decided, entropies, entropy_decided;
 static unsigned long long slack; /* sum of true size - bound */
 
 static size_t zlib_stream(const uint8_t *in, size_t n, uint8_t *out, size_t room)
@@ -44,11 +44,18 @@ static void fail(const char *what, const uint8_t *in, size_t n)
 static void compare_bound(const uint8_t *in, size_t n, unsigned fixed_bits)
 {
     symbol_counts counts;
-    small_counts few;
+    ft_deflate_counts few;
     dynamic_code dynamic;
     used_symbols used;
     if (!count_few_symbols(n, &work, &few)) return;
     find_used(&few, &used);
+    if (work.model) {
+        ft_deflate_counts again;
+        work.model = NULL;
+        if (!count_few_symbols(n, &work, &again) || memcmp(&again, &few, sizeof few))
+            fail("the counts of a model differ", in, n);
+        modelled++;
+    }
     count_symbols(n, &work, &counts);
     build_dynamic(&counts, &dynamic);
     unsigned entropy = entropy_bits_below(&few, &used, &work);
@@ -77,7 +84,7 @@ static unsigned long lane_values, lane_passed;
 static void compare_lanes(const uint8_t *in, size_t n)
 {
     symbol_counts counts;
-    small_counts few;
+    ft_deflate_counts few;
     dynamic_code dynamic;
     used_symbols used;
     if (!count_few_symbols(n, &work, &few)) return;
@@ -228,13 +235,14 @@ static void report(const char *name)
 {
     printf("%-28s %9lu payloads: %lu stored, %lu fixed, %lu dynamic\n", name, compared,
            stored_blocks, fixed_blocks, dynamic_blocks);
+    printf("%-28s by a model %lu\n", "", modelled);
     printf("%-28s entropy in %lu, proves %.2f %%\n", "", entropies,
            100.0 * (double)entropy_decided / (double)compared);
     printf("%-28s bound in %lu, on average %.1f bits below, proves %.2f %%\n", "", bounded,
            bounded ? (double)slack / (double)bounded : 0.0,
            100.0 * (double)decided / (double)compared);
     compared = stored_blocks = fixed_blocks = dynamic_blocks = 0;
-    bounded = decided = entropies = entropy_decided = 0;
+    modelled = bounded = decided = entropies = entropy_decided = 0;
     slack = 0;
 }
 
@@ -276,6 +284,15 @@ int main(int argc, char **argv)
         snprintf(name, sizeof name, "adversarial, kind %u", kind);
         report(name);
     }
+    for (unsigned long k = 0; k < rounds / 8; k++) {
+        static family families[3];
+        family *f = &families[below(&r, 3)];
+        if (f->n == 0 || below(&r, 4) == 0) random_family(&r, f);
+        for (int payloads = 0; payloads < 50; payloads++)
+            compare(in, family_payload(&r, below(&r, 9) || !families[0].n ? f : families, in));
+    }
+    if (modelled < rounds / 2) fail("models are hardly used", in, 0);
+    report("families");
     compare_batch();
     compare_batch(); /* none at all */
     deflateEnd(&reference);

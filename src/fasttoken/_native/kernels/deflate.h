@@ -26,6 +26,15 @@ typedef struct {
     uint8_t length_code, distance_code; /* RFC 1951, 3.2.5: 0..28 and 0..29 */
 } ft_deflate_match;
 
+/* How often each symbol occurs, where a byte is enough. */
+typedef struct {
+    uint8_t literal[320]; /* 286 symbols, the rest 0 */
+    uint8_t distance[32];
+    unsigned extra_bits; /* of all lengths and distances */
+    unsigned symbols, matches; /* sums of literal and of distance */
+    uint32_t literal_logs, distance_logs; /* sums of n log n over them: see log_step */
+} ft_deflate_counts;
+
 /* Payloads side by side, one a column; see deflate_lanes.h. */
 #define FT_DEFLATE_LANES 64
 #define FT_DEFLATE_SLOTS 200 /* most symbols in use */
@@ -50,6 +59,36 @@ typedef struct {
     uint8_t landing[FT_DEFLATE_SLOTS / 2 + 2 * FT_DEFLATE_SLOTS][FT_DEFLATE_LANES];
 } ft_deflate_heaps;
 
+/* A payload whose like come again, and what is known of them: see deflate_model.h. */
+#define FT_DEFLATE_MODELS 8      /* at a time, by length */
+#define FT_DEFLATE_MODEL_MAX 512 /* bytes */
+#define FT_DEFLATE_STEPS 64
+
+/* Part of a fixed block: the bytes of the payload from..to, each as a literal; then bits that are
+ * the same in all payloads, `units` of 56 and some more. */
+typedef struct {
+    uint16_t from, to;
+    uint8_t units, last_bits;
+} ft_deflate_step;
+
+typedef struct {
+    uint16_t n; /* bytes; 0: no payload yet */
+    uint16_t windows; /* of three bytes: n - 2 */
+    uint8_t ready, credit, failures, pause;
+    uint8_t payload[FT_DEFLATE_MODEL_MAX];
+    uint8_t same[FT_DEFLATE_MODEL_MAX]; /* 0xff, or 0 for a byte that differs among payloads */
+    /* Where the windows stand that hold a differing byte; a bit for each hash of the others. */
+    uint16_t differing[FT_DEFLATE_MODEL_MAX], differing_count;
+    uint64_t constant[(1 << 15) / 64], seen[(1 << 15) / 64]; /* equal between two calls */
+    /* What the encoder found. */
+    ft_deflate_match matches[FT_DEFLATE_MODEL_MAX / 3 + 1];
+    uint16_t match_count, literal_count;
+    ft_deflate_counts counts; /* of the symbols that are in every payload */
+    ft_deflate_step step[FT_DEFLATE_STEPS];
+    unsigned steps;
+    uint64_t unit[FT_DEFLATE_MODEL_MAX * 9 / 56 + FT_DEFLATE_STEPS + 2];
+} ft_deflate_model;
+
 /* The encoder's working memory: one per thread, initialised once, reused for every call.  Any
  * alignment will do; 64 bytes is best. */
 typedef struct ft_deflate_work {
@@ -59,11 +98,14 @@ typedef struct ft_deflate_work {
      * are at most base, so the table is cleared only when base would overflow. */
     uint16_t head[1 << FT_DEFLATE_SLOT_BITS];
     uint32_t base;
-    uint16_t slot[FT_DEFLATE_MAX];       /* of each position */
+    uint16_t hash[FT_DEFLATE_MAX + 64];  /* of each position, and more */
+    uint16_t slot[FT_DEFLATE_MAX + 64];
     uint16_t chain[FT_DEFLATE_MAX + 64]; /* head[slot] before the position was entered */
     uint64_t linked[FT_DEFLATE_MAX / 64 + 1]; /* one bit per position: chain above base */
     ft_deflate_match matches[FT_DEFLATE_MAX / 3 + 1];
     size_t match_count, literal_count;
+    ft_deflate_model models[FT_DEFLATE_MODELS];
+    const ft_deflate_model *model; /* that of the payload in the window, or NULL */
     /* The fixed code (RFC 1951, 3.2.6), each word its bits in sending order and its length. */
     uint32_t fixed_code[288];
     uint32_t fixed_distance_code[30];

@@ -3,15 +3,6 @@
  *   entropy_bits_below   from the counts alone: cheap, and nearly always enough;
  *   tree_bits_below      from what all trees over these counts have in common. */
 
-/* What the bounds are computed from: like symbol_counts, but bytes. */
-typedef struct {
-    uint8_t literal[320]; /* 286 symbols, the rest 0 */
-    uint8_t distance[32];
-    unsigned extra_bits; /* of all lengths and distances */
-    unsigned symbols, matches; /* sums of literal and of distance */
-    uint32_t literal_logs, distance_logs; /* sums of n log n over them: see log_step */
-} small_counts;
-
 enum {
     BOUND_MAX_SYMBOLS = 1000, /* below Fibonacci's 2,584: zlib's limit of 15 bits cannot act */
     BOUND_MAX_USED = 200, /* symbols in use: numbers of them fit in bytes */
@@ -48,7 +39,7 @@ static inline unsigned nonzero_bytes(uint64_t x)
 }
 
 /* Bit s: does symbol s occur? */
-static inline void find_symbols(const small_counts *c, uint64_t *literal, uint64_t *distance)
+static inline void find_symbols(const ft_deflate_counts *c, uint64_t *literal, uint64_t *distance)
 {
     for (unsigned word = 0; word < 5; word++) {
         const uint8_t *count = c->literal + 64 * word;
@@ -123,7 +114,7 @@ typedef struct {
     zero_tokens zero;
 } used_symbols;
 
-static inline void find_used(const small_counts *c, used_symbols *used)
+static inline void find_used(const ft_deflate_counts *c, used_symbols *used)
 {
     uint64_t *distance = used->distance;
     used->literal[5] = used->literal[6] = distance[1] = 0;
@@ -167,22 +158,29 @@ static inline int64_t saved_above(unsigned t, unsigned r, unsigned total, unsign
 /* ------------------------------------------------------- entropy, section 10 */
 
 /* At most the bits of the dynamic block, without its 3 header bits. */
-static unsigned entropy_bits_below(const small_counts *c, const used_symbols *used,
+static unsigned entropy_bits_below(const ft_deflate_counts *c, const used_symbols *used,
                                    const ft_deflate_work *w)
 {
     /* of log2 of the number of distance codes, rounded down: the shortest of them is no longer,
      * and this many bit-length codes are sent if it is not */
     static const uint8_t sent[5] = {18, 18, 16, 14, 12};
+    /* of the number of distance codes: at least so many are of 1 or 2 bits */
+    static const uint8_t short_codes[8] = {0, 0, 2, 3, 2, 1, 1, 1};
     const zero_tokens *zero = &used->zero;
     unsigned distances = popcount(used->distance[0]), lengths = distances;
     for (int k = 0; k < 5; k++) lengths += popcount(used->literal[k]);
     unsigned total = lengths + zero->zeros + zero->code17 + zero->code18;
     unsigned folds = foldable(used->literal, 5) + foldable(used->distance, 1);
+    uint8_t most = 0; /* occurrences of a literal */
+    for (int s = 0; s < 288; s++) most = c->literal[s] > most ? c->literal[s] : most;
+    unsigned few = distances < 8 && 7u * most < c->symbols ? short_codes[distances] : 0;
+    lengths -= few;
 
     int64_t bits = (int64_t)w->n_log_n[c->symbols] - c->literal_logs;
     bits += (int64_t)w->n_log_n[c->matches] - c->distance_logs;
-    bits += (int64_t)w->n_log_n[total] - w->n_log_n[lengths] - w->n_log_n[zero->zeros] -
-            w->n_log_n[zero->code17] - w->n_log_n[zero->code18] - 4 * LOG_SLACK;
+    bits += (int64_t)w->n_log_n[total] - w->n_log_n[lengths] - w->n_log_n[few] -
+            w->n_log_n[zero->zeros] - w->n_log_n[zero->code17] - w->n_log_n[zero->code18] -
+            5 * LOG_SLACK;
     if (folds >= 3) bits -= saved_above(lengths, folds, total, repeats_of(folds), w);
     if (bits < 0) bits = 0;
     return 14 + 3u * sent[log2_floor(distances)] + 3 * zero->code17 + 7 * zero->code18 +
@@ -504,7 +502,7 @@ static unsigned header_bits_below(const uint8_t *at_depth, const unsigned *fold,
 }
 
 /* At most the bits of the dynamic block, without its 3 header bits; 0 if it cannot tell. */
-static unsigned tree_bits_below(const small_counts *c, const used_symbols *used,
+static unsigned tree_bits_below(const ft_deflate_counts *c, const used_symbols *used,
                                 const ft_deflate_work *w)
 {
     uint8_t frequencies[BOUND_MAX_FREQUENCY + 1], leaves[BOUND_MAX_FREQUENCY + 1];

@@ -77,13 +77,19 @@ static inline uint64_t load64le(const uint8_t *in)
 /* zlib's hash of the three bytes at p. */
 static inline unsigned hash15(const uint8_t *p) { return (p[0] << 10 ^ p[1] << 5 ^ p[2]) & 0x7fff; }
 
+/* The hashes of the three bytes at each position; some beyond the end make whole groups. */
+static inline void hash_positions(size_t n, ft_deflate_work *w)
+{
+    for (size_t i = 0; i < n; i += 32)
+        for (size_t k = i; k < i + 32; k++) w->hash[k] = (uint16_t)hash15(w->window + k);
+}
+
 /* Chains the positions by hash.  zlib enters all positions up to n - 3, whatever the parse
  * does, so this can be done beforehand.  zlib's 2^15 heads would not stay in the first-level
  * cache, so positions are chained by a slot computed from the hash, and whoever follows a
  * chain passes over the entries of another hash. */
 static void link_positions(size_t n, ft_deflate_work *w)
 {
-    const uint8_t *in = w->window;
     const size_t end = n < MIN_MATCH ? 0 : n - (MIN_MATCH - 1);
     uint16_t *slot = w->slot, *chain = w->chain, *head = w->head;
 
@@ -92,8 +98,9 @@ static void link_positions(size_t n, ft_deflate_work *w)
         w->base = 0;
     }
     const unsigned base = w->base;
-    for (size_t i = 0; i < end; i++)
-        slot[i] = (uint16_t)(hash15(in + i) * 40503u) >> (16 - FT_DEFLATE_SLOT_BITS);
+    for (size_t i = 0; i < end; i += 32)
+        for (size_t k = i; k < i + 32; k++)
+            slot[k] = (uint16_t)(w->hash[k] * 40503u) >> (16 - FT_DEFLATE_SLOT_BITS);
     for (size_t i = 0; i < end; i++) {
         chain[i] = head[slot[i]];
         head[slot[i]] = (uint16_t)(base + i);
@@ -145,11 +152,11 @@ static inline unsigned longest_match(size_t n, const ft_deflate_work *w, unsigne
     unsigned limit = ahead < MAX_MATCH ? ahead : MAX_MATCH;
     unsigned nice = ahead < NICE_LENGTH ? ahead : NICE_LENGTH;
     unsigned budget = best >= GOOD_LENGTH ? CHAIN_BUDGET / 4 : CHAIN_BUDGET;
-    unsigned hash = hash15(in + i);
+    unsigned hash = w->hash[i];
     if (best >= limit) return best;
     for (unsigned link = w->chain[i]; link > base; link = w->chain[link - base]) {
         size_t at = link - base;
-        if (hash15(in + at) != hash) continue;
+        if (w->hash[at] != hash) continue;
         if (in[at + best] == in[i + best]) {
             unsigned length = common_length(in + at, in + i, limit);
             if (length > best) {
@@ -450,9 +457,15 @@ static inline void count_one(uint8_t *count, const uint16_t *logs, uint32_t *sum
     ++*count;
 }
 
+static void count_model(const ft_deflate_model *m, const ft_deflate_work *w, ft_deflate_counts *c);
+
 /* Returns 0 if the payload has too many symbols or one of them too often for bytes. */
-static int count_few_symbols(size_t n, const ft_deflate_work *w, small_counts *c)
+static int count_few_symbols(size_t n, const ft_deflate_work *w, ft_deflate_counts *c)
 {
+    if (w->model) {
+        count_model(w->model, w, c);
+        return 1;
+    }
     const uint8_t *in = w->window;
     const ft_deflate_match *match = w->matches, *end = match + w->match_count;
     const size_t symbols = w->literal_count + w->match_count + 1;
@@ -599,6 +612,8 @@ static void put_fixed(bit_writer *b, size_t n, const ft_deflate_work *w)
     put_symbols(b, n, w, w->fixed_code, w->fixed_distance_code, 4);
 }
 
+#include "deflate_model.h"
+
 static uint8_t *put_stored(uint8_t *out, const uint8_t *in, size_t n)
 {
     *out++ = LAST_BLOCK | STORED;
@@ -643,7 +658,7 @@ static inline size_t block_bytes(size_t bits) { return (bits + 7) >> 3; }
 /* Can a bound prove that the dynamic block would not be smaller in bytes? */
 static int fixed_wins(size_t n, const ft_deflate_work *w, size_t whole_bytes_bits)
 {
-    small_counts counts;
+    ft_deflate_counts counts;
     used_symbols used;
     if (!count_few_symbols(n, w, &counts)) return 0;
     find_used(&counts, &used);
@@ -656,12 +671,23 @@ static int fixed_wins(size_t n, const ft_deflate_work *w, size_t whole_bytes_bit
 static uint8_t *begin_fixed(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_work *w)
 {
     if (n) memcpy(w->window, in, n);
-    memset(w->window + n, 0, 32);
-    find_matches(n, w);
+    memset(w->window + n, 0, 40);
     out[0] = 0x78;
     out[1] = 0x9c;
     bit_writer bits = {out + 2, 0, 0};
-    put_fixed(&bits, n, w);
+    hash_positions(n, w);
+    const ft_deflate_model *model = w->model = find_model(n, w);
+    if (model) {
+        memcpy(w->matches, model->matches, model->match_count * sizeof *w->matches);
+        w->match_count = model->match_count;
+        w->literal_count = model->literal_count;
+        put_bits(&bits, LAST_BLOCK | FIXED, 3);
+        put_model(&bits, model, w);
+    } else {
+        find_matches(n, w);
+        learn_model(n, w);
+        put_fixed(&bits, n, w);
+    }
     return finish_bits(&bits);
 }
 
@@ -717,7 +743,7 @@ static size_t zlib_exact(const uint8_t *in, size_t n, uint8_t *out, ft_deflate_w
 
 /* Puts the counts of a payload into a free lane of the group that suits it; returns the group, or
  * NULL if the payload does not fit in. */
-static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const small_counts *c,
+static ft_deflate_lanes *fill_lane(ft_deflate_lanes *groups, const ft_deflate_counts *c,
                                    const used_symbols *symbols)
 {
     /* the most symbols of each group: the time goes with the square */
@@ -798,7 +824,7 @@ static void zlib_many(const uint8_t *const *in, const size_t *n, uint8_t *const 
         size_t bytes = (size_t)(end - (out[i] + 2));
         ft_deflate_lanes *lanes = NULL;
         int settled = 0;
-        small_counts counts;
+        ft_deflate_counts counts;
         used_symbols used;
         if (n[i] + 4 > bytes && count_few_symbols(n[i], w, &counts)) {
             find_used(&counts, &used);
