@@ -471,14 +471,38 @@ def jobs(draw, envelope):
     return (envelope, prefix, variants), (issue_ts, salts, columns, choices, skip, start, stop)
 
 
-def mint(core, layout, rows):
-    return outcome(core.mint, core.Layout(*layout), core.Certificate(CERTIFICATE.encode()), *rows)
+def mint(core, layout, rows, spare=0):
+    """What comes of minting into as much room as the bound says, and some bytes."""
+    layout = core.Layout(*layout)
+    *_, columns, _choices, _skip, start, stop = rows
+    room = np.zeros(core.mint_bound(layout, columns, start, stop) + spare, np.uint8)
+    begins = np.zeros(stop - start + 1, np.int64)
+
+    def whole():
+        size = core.mint(layout, core.Certificate(CERTIFICATE.encode()), *rows, room, begins)
+        return len(room), size, room[:size].tobytes(), begins.tolist()
+
+    return outcome(whole)
 
 
 def check_mint(pure, native, layout, rows):
     specified = mint(pure, layout, rows)
     assert mint(native, layout, rows) == specified
+    assert specified[0] is not ValueError, "the bound is too small"
     return specified
+
+
+@stock_zlib
+@pytest.mark.parametrize("which", ["pure", "native"])
+def test_mint_needs_room(which, request):
+    core = request.getfixturevalue(which)
+    layout = Envelope.ACCESS_TOKEN2, "007", [[ISSUE_TS, SALT]]
+    bound, size, _, _ = mint(core, layout, rows_of([], 3))
+    assert mint(core, layout, rows_of([], 3), size - bound)[1] == size
+    assert mint(core, layout, rows_of([], 3), size - bound - 1) == (
+        ValueError,
+        "the tokens do not fit the room",
+    )
 
 
 @stock_zlib

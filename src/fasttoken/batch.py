@@ -5,8 +5,10 @@ Everything that is no column is checked and packed once, into the constant bytes
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from . import rules
@@ -18,6 +20,7 @@ from ._core import (
     Slot,
     SlotKind,
     mint,
+    mint_bound,
     pack_i16,
     pack_map32,
     pack_str,
@@ -418,8 +421,6 @@ def run(
     if columns.rows is None:
         raise FieldError("columns", "at least one field must be a column", "use token() for one")
     rows = columns.rows
-    if salts is None:
-        salts = random_salts(rows)
     bad = tuple(columns.bad[row] for row in sorted(columns.bad))
     if bad and errors == "raise":
         raise RowsError(bad)
@@ -428,10 +429,9 @@ def run(
         skip = np.zeros(rows, np.bool_)
         skip[[row.index for row in bad]] = True
 
-    def mint_rows(start: int, stop: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        return mint(layout, certificate, issued, salts, columns.buffers, choices, skip, start, stop)
-
-    data, offsets = _on_threads(mint_rows, rows, min(threads, rows // _ROWS_A_THREAD))
+    data, offsets = _minted(
+        layout, certificate, issued, salts, columns.buffers, choices, skip, rows, threads
+    )
     if int(np.diff(offsets).max(initial=0)) > rules.TOKEN_CHARACTERS:
         rules.warn(f"a token {rules.LONG_TOKEN}")
     tokens = Tokens(data, offsets, None if skip is None else ~skip)
@@ -443,27 +443,49 @@ def run(
     return (result, bad) if errors == "null" else result
 
 
-def _on_threads(
-    mint_rows: Any, rows: int, threads: int
+def _minted(
+    layout: Layout,
+    certificate: Certificate,
+    issued: npt.NDArray[np.uint32],
+    salts: npt.NDArray[np.uint32] | None,
+    columns: Sequence[Any],
+    choices: npt.NDArray[np.uint8] | None,
+    skip: npt.NDArray[np.bool_] | None,
+    rows: int,
+    threads: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """All rows, one range of them on each thread."""
-    if threads <= 1:
-        whole: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] = mint_rows(0, rows)
-        return whole
-    from concurrent.futures import ThreadPoolExecutor  # slow to import, and rarely needed
+    """The tokens of all rows, one after the other, and where each begins."""
+    parts = max(min(threads, rows // _ROWS_A_THREAD), 1)
+    bounds = [rows * part // parts for part in range(parts + 1)]
+    most = [mint_bound(layout, columns, *part) for part in pairwise(bounds)]
+    # Each part has room for the longest tokens: memory that is never written to costs nothing.
+    rooms = [0, *accumulate(most)]
+    data = np.empty(rooms[-1], np.uint8)
+    offsets = np.empty(rows + 1, np.int64)
+    drawn = np.empty(rows, np.uint32) if salts is None else salts
 
-    bounds = [rows * part // threads for part in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(mint_rows, bounds[:-1], bounds[1:]))
-        starts = np.cumsum([0] + [len(data) for data, _ in parts])
-        data = np.empty(starts[-1], np.uint8)
-        offsets = np.empty(rows + 1, np.int64)
-        offsets[rows] = starts[-1]
+    def mint_part(part: int) -> int:
+        start, stop = bounds[part], bounds[part + 1]
+        if salts is None:
+            drawn[start:stop] = random_salts(stop - start)
+        room, begins = data[rooms[part] : rooms[part + 1]], offsets[start : stop + 1]
+        return mint(
+            layout, certificate, issued, drawn, columns, choices, skip, start, stop, room, begins
+        )
 
-        def place(part: int) -> None:
-            start, stop = starts[part], starts[part + 1]
-            np.copyto(data[start:stop], parts[part][0])
-            np.add(parts[part][1][:-1], start, out=offsets[bounds[part] : bounds[part + 1]])
+    if parts == 1:
+        end = mint_part(0)
+    else:
+        from concurrent.futures import ThreadPoolExecutor  # slow to import, and rarely needed
 
-        list(pool.map(place, range(threads)))
+        with ThreadPoolExecutor(parts) as pool:
+            sizes = list(pool.map(mint_part, range(parts)))
+        end = sizes[0]
+        for part in range(1, parts):
+            ctypes.memmove(data.ctypes.data + end, data.ctypes.data + rooms[part], sizes[part])
+            offsets[bounds[part]] = 0  # or the end of the part before, whichever came last
+            offsets[bounds[part] : bounds[part + 1]] += end
+            end += sizes[part]
+        offsets[rows] = end
+    data.resize(end, refcheck=False)  # gives back what was not used, moves nothing
     return data, offsets

@@ -216,7 +216,7 @@ cdef class _Minter:
         if self.minter == NULL:
             raise MemoryError
         self.single.data = NULL
-        self.single.size = self.single.capacity = 0
+        self.single.size = self.single.capacity = self.single.fixed = 0
 
     def __dealloc__(self):
         ft_minter_free(self.minter)
@@ -445,34 +445,13 @@ cdef size_t _deflate_long(
     return len(stream)
 
 
-cdef class _Buffer:
-    """Memory of a batch's tokens, handed to NumPy without a copy."""
-
-    cdef ft_output output
-
-    def __cinit__(self):
-        self.output.data = NULL
-        self.output.size = 0
-        self.output.capacity = 0
-
-    def __dealloc__(self):
-        free(self.output.data)
-
-    @property
-    def __array_interface__(self):
-        return {
-            "shape": (self.output.size,),
-            "typestr": "|u1",
-            "data": (<size_t> self.output.data, False),
-            "version": 3,
-        }
-
-
 cdef _check(ft_mint_result result):
     if result.status == FT_MINT_TOO_LONG:
         raise OverflowError(f"{result.value} does not fit u16")
     if result.status == FT_MINT_BAD_OFFSET:
         raise ValueError(f"row {result.value}: a text lies outside its column")
+    if result.status == FT_MINT_NO_ROOM:
+        raise ValueError("the tokens do not fit the room")
     if result.status != FT_MINT_OK:
         raise MemoryError
 
@@ -631,6 +610,31 @@ def mint_checked(
     return _token(layout, certificate, issued, salted, &row, choice)
 
 
+cdef class _Columns:
+    """The columns of a batch as the kernels take them; keeps their memory alive."""
+
+    cdef ft_column *c
+    cdef list kept
+
+    def __cinit__(self, Layout layout, columns, Py_ssize_t rows):
+        self.c = <ft_column *> PyMem_Malloc((len(columns) + 1) * sizeof(ft_column))
+        if self.c == NULL:
+            raise MemoryError
+        self.kept = [
+            _column(&self.c[column], kind, columns[column], rows) for kind, column in layout.slots
+        ]
+
+    def __dealloc__(self):
+        PyMem_Free(self.c)
+
+
+def mint_bound(Layout layout not None, columns, Py_ssize_t start, Py_ssize_t stop):
+    if not 0 <= start <= stop:
+        raise ValueError("start and stop must be a range of rows")
+    cdef _Columns c_columns = _Columns(layout, columns, stop)
+    return ft_mint_bound(&layout.c, c_columns.c, start, stop)
+
+
 def mint(
     Layout layout not None,
     Certificate certificate not None,
@@ -641,61 +645,68 @@ def mint(
     skip,
     Py_ssize_t start,
     Py_ssize_t stop,
+    room,
+    begins,
 ):
     cdef ft_rows rows
     cdef ft_mint_result result
-    cdef _Buffer buffer = _Buffer()
+    cdef ft_output output
     cdef _Minter minter
-    cdef Py_ssize_t count = max(stop - start, 0)
-    cdef ft_column *c_columns
     cdef int64_t *offsets
     if not 0 <= start <= stop:
         raise ValueError("start and stop must be a range of rows")
-    c_columns = <ft_column *> PyMem_Malloc((len(columns) + 1) * sizeof(ft_column))
-    if c_columns == NULL:
-        raise MemoryError
-    try:
-        _kept = [
-            _column(&c_columns[column], kind, columns[column], stop)
-            for kind, column in layout.slots
-        ]
-        rows.certificate = certificate.text
-        rows.certificate_n = certificate.n
-        rows.certificate_key = &certificate.key
-        rows.key1 = NULL
-        rows.issue_ts_varies = len(issue_ts) != 1
-        rows.issue_ts = <const uint32_t *> _address(
-            _array(issue_ts, "uint32", stop if rows.issue_ts_varies else 1)
+    cdef _Columns c_columns = _Columns(layout, columns, stop)
+    rows.certificate = certificate.text
+    rows.certificate_n = certificate.n
+    rows.certificate_key = &certificate.key
+    rows.key1 = NULL
+    rows.issue_ts_varies = len(issue_ts) != 1
+    rows.issue_ts = <const uint32_t *> _address(
+        _array(issue_ts, "uint32", stop if rows.issue_ts_varies else 1)
+    )
+    rows.salts = <const uint32_t *> _address(_array(salts, "uint32", stop))
+    rows.columns = c_columns.c
+    rows.choices = NULL
+    if choices is not None:
+        rows.choices = <const uint8_t *> _address(_array(choices, "uint8", stop))
+        if start < stop and choices[start:stop].max() >= layout.c.variant_count:
+            raise ValueError("choices must be variants of the layout")
+    rows.skip = NULL
+    if skip is not None:
+        rows.skip = <const uint8_t *> _address(_array(skip, "bool", stop))
+    output.data = <char *> _address(_array(room, "uint8", 0))
+    output.size, output.capacity, output.fixed = 0, len(room), 1
+    offsets = <int64_t *> _address(_array(begins, "int64", stop - start + 1))
+    minter = _take()
+    with nogil:
+        result = ft_mint(
+            minter.minter, &layout.c, &rows, start, stop, &output, offsets, _deflate_long
         )
-        rows.salts = <const uint32_t *> _address(_array(salts, "uint32", stop))
-        rows.columns = c_columns
-        rows.choices = NULL
-        if choices is not None:
-            if len(choices) and choices.max() >= layout.c.variant_count:
-                raise ValueError("choices must be variants of the layout")
-            rows.choices = <const uint8_t *> _address(_array(choices, "uint8", stop))
-        rows.skip = NULL
-        if skip is not None:
-            rows.skip = <const uint8_t *> _address(_array(skip, "bool", stop))
-        bounds = np.zeros(count + 1, np.int64)
-        offsets = <int64_t *> _address(bounds)
-        minter = _take()
-        with nogil:
-            result = ft_mint(
-                minter.minter, &layout.c, &rows, start, stop, &buffer.output, offsets,
-                _deflate_long,
-            )
-        _give_back(minter)
-    finally:
-        PyMem_Free(c_columns)
+    _give_back(minter)
     _check(result)
-    if buffer.output.size == 0:
-        return np.empty(0, np.uint8), bounds
-    shrunk = realloc(buffer.output.data, buffer.output.size)
-    if shrunk != NULL:
-        buffer.output.data = <char *> shrunk
-        buffer.output.capacity = buffer.output.size
-    return np.asarray(buffer), bounds
+    return output.size
+
+
+cdef class _Buffer:
+    """Memory that grew outside of NumPy, handed to it without a copy."""
+
+    cdef ft_output output
+
+    def __cinit__(self):
+        self.output.data = NULL
+        self.output.size = self.output.capacity = 0
+
+    def __dealloc__(self):
+        free(self.output.data)
+
+    @property
+    def __array_interface__(self):
+        return {
+            "shape": (self.output.size,),
+            "typestr": "|u1",
+            "data": (<size_t> self.output.data, False),
+            "version": 3,
+        }
 
 
 def text_column(values):

@@ -83,8 +83,10 @@ cdef extern from "kernels/mint.h" nogil:
     ctypedef struct ft_output:
         char *data
         size_t size, capacity
+        int fixed
     ctypedef enum ft_mint_status:
         FT_MINT_OK, FT_MINT_NO_MEMORY, FT_MINT_TOO_LONG, FT_MINT_BAD_OFFSET, FT_MINT_NO_DEFLATE
+        FT_MINT_NO_ROOM
     ctypedef struct ft_mint_result:
         ft_mint_status status
         size_t value
@@ -95,6 +97,8 @@ cdef extern from "kernels/mint.h" nogil:
     ft_minter *ft_minter_new()
     void ft_minter_free(ft_minter *minter)
     ft_deflate_work *ft_minter_deflate(ft_minter *minter)
+    size_t ft_mint_bound(const ft_layout *layout, const ft_column *columns, size_t start,
+                         size_t stop)
     ft_mint_result ft_mint(ft_minter *minter, const ft_layout *layout, const ft_rows *rows,
                            size_t start, size_t stop, ft_output *output, int64_t *offsets,
                            ft_deflate_long deflate_long)

@@ -165,6 +165,39 @@ def mint_checked(
     return mint_one(layout, certificate, issue_ts, salt, ready, choice)
 
 
+def mint_bound(layout: Layout, columns: Sequence[Column], start: int, stop: int) -> int:
+    """As many bytes as the tokens of rows ``start`` to ``stop`` take at most."""
+    rows = stop - start
+    most: dict[int, int] = {}  # how often each column is written as text
+    for segments in layout.variants:
+        texts = [slot.column for slot in segments if isinstance(slot, Slot) and slot.kind in _TEXTS]
+        for column in texts:
+            most[column] = max(most.get(column, 0), texts.count(column))
+    size = sum(times * _text_bytes(columns[at], start, stop) for at, times in most.items())
+    # Around a body stand at most 44 bytes; a stream is at most 16 bytes and a thousandth longer
+    # than what it holds (a stored block); base64 makes four bytes of three.
+    fixed = max(sum(map(_fixed_bytes, segments)) for segments in layout.variants)
+    size += rows * (fixed + 44 + 16)
+    size += size // 1000
+    return size // 3 * 4 + rows * (len(layout.prefix) + 4) + 4
+
+
+_TEXTS = (SlotKind.STR, SlotKind.RAW)
+_BYTES = {SlotKind.I16: 2, SlotKind.STR: 2, SlotKind.RAW: 0}  # 4 for the others
+
+
+def _fixed_bytes(segment: Segment) -> int:
+    return len(segment) if isinstance(segment, bytes) else _BYTES.get(segment.kind, 4)
+
+
+def _text_bytes(column: Column, start: int, stop: int) -> int:
+    if not isinstance(column, tuple):
+        return 10 * (stop - start)  # digits
+    data, offsets = column
+    inside = 0 <= offsets[start] <= offsets[stop] <= len(data)
+    return int(offsets[stop] - offsets[start]) if inside else 0
+
+
 def mint(
     layout: Layout,
     certificate: Certificate,
@@ -175,17 +208,21 @@ def mint(
     skip: npt.NDArray[np.bool_] | None,
     start: int,
     stop: int,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The tokens of rows ``start`` to ``stop``, one after the other, and where each begins.
+    room: npt.NDArray[np.uint8],
+    begins: npt.NDArray[np.int64],
+) -> int:
+    """Writes the tokens of rows ``start`` to ``stop`` to ``room``, one after the other, and where
+    each begins to ``begins``, and behind them where the last one ends; returns that.
 
     ``issue_ts`` has one value for all rows, or one a row; ``choices`` says which variant a row
     takes (None: the first); a row that ``skip`` marks gets no bytes. A column is an array of
-    uint32 (int16 for an I16 slot), or the data (uint8) and offsets of texts.
+    uint32 (int16 for an I16 slot), or the data (uint8) and offsets of texts. `mint_bound` tells
+    how large the room has to be.
     """
-    tokens = []
+    size = 0
     for row in range(start, stop):
+        begins[row - start] = size
         if skip is not None and skip[row]:
-            tokens.append(b"")
             continue
         token = mint_one(
             layout,
@@ -194,11 +231,13 @@ def mint(
             int(salts[row]),
             [_value(column, row) for column in columns],
             0 if choices is None else int(choices[row]),
-        )
-        tokens.append(token.encode())
-    offsets = np.zeros(len(tokens) + 1, np.int64)
-    np.cumsum([len(token) for token in tokens], out=offsets[1:])
-    return np.frombuffer(b"".join(tokens), np.uint8), offsets
+        ).encode()
+        if len(token) > len(room) - size:
+            raise ValueError("the tokens do not fit the room")
+        room[size : size + len(token)] = np.frombuffer(token, np.uint8)
+        size += len(token)
+    begins[stop - start] = size
+    return size
 
 
 def text_column(

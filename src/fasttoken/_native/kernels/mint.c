@@ -58,6 +58,7 @@ static int reserve(arena *a, size_t n) {
 
 static int reserve_output(ft_output *output, size_t more) {
     if (more <= output->capacity - output->size) return 1;
+    if (output->fixed) return 0;
     size_t capacity = output->size + more;
     if (capacity < output->capacity + output->capacity / 4)
         capacity = output->capacity + output->capacity / 4;
@@ -279,6 +280,50 @@ static ft_mint_result envelop(ft_minter *minter, size_t count) {
     return (ft_mint_result){FT_MINT_OK, 0};
 }
 
+/* The bytes of the texts of rows start..stop, 0 if they lie outside their data. */
+static size_t text_bytes(const ft_column *column, size_t start, size_t stop) {
+    int64_t from, to;
+    if (column->type == FT_COLUMN_U32) return 10 * (stop - start); /* digits */
+    if (column->type == FT_COLUMN_TEXT32) {
+        from = ((const int32_t *)column->values)[start];
+        to = ((const int32_t *)column->values)[stop];
+    } else {
+        from = ((const int64_t *)column->values)[start];
+        to = ((const int64_t *)column->values)[stop];
+    }
+    return from < 0 || to < from || (uint64_t)to > column->data_n ? 0 : (size_t)(to - from);
+}
+
+/* How often a variant writes a column as text. */
+static size_t uses(const ft_variant *variant, size_t column) {
+    size_t count = 0;
+    for (size_t s = 0; s < variant->count; s++) {
+        const ft_segment *segment = &variant->segments[s];
+        count += (segment->kind == FT_STR || segment->kind == FT_RAW) && segment->column == column;
+    }
+    return count;
+}
+
+/* What stands before or around a body is at most HEAD + 10 bytes, a stream is at most 16 bytes and
+ * a thousandth longer than what it holds (a stored block), and base64 makes four bytes of three. */
+size_t ft_mint_bound(const ft_layout *layout, const ft_column *columns, size_t start, size_t stop) {
+    const size_t rows = stop - start;
+    size_t fixed = 0, slots = 0, bytes = 0;
+    for (size_t v = 0; v < layout->variant_count; v++) {
+        if (layout->variants[v].fixed > fixed) fixed = layout->variants[v].fixed;
+        slots += layout->variants[v].count;
+    }
+    for (size_t column = 0; column < slots; column++) {
+        size_t most = 0;
+        for (size_t v = 0; v < layout->variant_count; v++)
+            if (uses(&layout->variants[v], column) > most) most = uses(&layout->variants[v], column);
+        if (most) bytes += most * text_bytes(&columns[column], start, stop);
+    }
+    bytes += rows * (fixed + HEAD + 10 + 16);
+    bytes += bytes / 1000;
+    return bytes / 3 * 4 + rows * (layout->prefix_n + 4) + 4;
+}
+
 ft_mint_result ft_mint(ft_minter *minter, const ft_layout *layout, const ft_rows *rows,
                        size_t start, size_t stop, ft_output *output, int64_t *offsets,
                        ft_deflate_long deflate_long) {
@@ -324,7 +369,8 @@ ft_mint_result ft_mint(ft_minter *minter, const ft_layout *layout, const ft_rows
         size_t most = 0;
         for (size_t i = 0; i < count; i++)
             most += layout->prefix_n + ft_base64_size(minter->stream_n[i]);
-        if (!reserve_output(output, most)) return no_memory;
+        if (!reserve_output(output, most))
+            return (ft_mint_result){output->fixed ? FT_MINT_NO_ROOM : FT_MINT_NO_MEMORY, 0};
         for (size_t i = 0, r = first; r < row; r++) {
             offsets[r - start] = (int64_t)output->size;
             if (i == count || row_of[i] != r) continue;

@@ -67,10 +67,11 @@ typedef struct {
     const uint8_t *skip;    /* non-zero: no token for this row; or NULL */
 } ft_rows;
 
-/* The tokens, one after the other; grows by realloc. */
+/* The tokens, one after the other. */
 typedef struct {
     char *data;
     size_t size, capacity;
+    int fixed; /* else it grows by realloc */
 } ft_output;
 
 typedef enum {
@@ -78,7 +79,8 @@ typedef enum {
     FT_MINT_NO_MEMORY,
     FT_MINT_TOO_LONG,   /* `value` bytes don't fit a u16 length */
     FT_MINT_BAD_OFFSET, /* a text lies outside its data */
-    FT_MINT_NO_DEFLATE  /* the caller's encoder for long payloads failed */
+    FT_MINT_NO_DEFLATE, /* the caller's encoder for long payloads failed */
+    FT_MINT_NO_ROOM     /* the output is fixed, and too small */
 } ft_mint_status;
 
 typedef struct {
@@ -101,6 +103,9 @@ ft_deflate_work *ft_minter_deflate(ft_minter *minter);
 ft_mint_result ft_mint(ft_minter *minter, const ft_layout *layout, const ft_rows *rows,
                        size_t start, size_t stop, ft_output *output, int64_t *offsets,
                        ft_deflate_long deflate_long);
+
+/* As many bytes as the tokens of rows start..stop take at most. */
+size_t ft_mint_bound(const ft_layout *layout, const ft_column *columns, size_t start, size_t stop);
 
 /* A rough size of a zlib stream of n bytes that no encoder exceeds. */
 size_t ft_stream_bound(size_t n);
