@@ -497,8 +497,8 @@ def check_mint(pure, native, layout, rows):
 def test_mint_needs_room(which, request):
     core = request.getfixturevalue(which)
     layout = Envelope.ACCESS_TOKEN2, "007", [[ISSUE_TS, SALT]]
-    bound, size, _, _ = mint(core, layout, rows_of([], 3))
-    assert mint(core, layout, rows_of([], 3), size - bound)[1] == size
+    (_, bound), (_, size), _, _ = mint(core, layout, rows_of([], 3))
+    assert mint(core, layout, rows_of([], 3), size - bound)[1] == (int, size)
     assert mint(core, layout, rows_of([], 3), size - bound - 1) == (
         ValueError,
         "the tokens do not fit the room",
