@@ -5,14 +5,15 @@
  *     ./deflate_fuzz -max_len=4097 -max_total_time=60
  *
  * Every input is one payload; the same payload, and pieces of it, also go through ft_zlib_many
- * in every way that the machine has, and the bound is checked against the exact size. */
+ * in every way that the machine has, and the bounds are checked against the exact size. Then two
+ * thirds of it are a payload, of which the last third changes some bytes again and again. */
 #include "../../src/fasttoken/_native/kernels/deflate.c"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { PIECES = 24 };
+enum { PIECES = 24, CHANGES = 12 };
 
 static void demand(int truth, const char *what)
 {
@@ -21,12 +22,35 @@ static void demand(int truth, const char *what)
     abort();
 }
 
+static ft_deflate_work work;
+static z_stream reference;
+
+/* Payloads that differ in the bytes whose place the changes say: byte, value, byte, value ... */
+static void family(const uint8_t *base, size_t n, const uint8_t *changes, size_t changes_n)
+{
+    uint8_t in[FT_DEFLATE_MODEL_MAX], want[FT_DEFLATE_MODEL_MAX + 64];
+    uint8_t out[2 * FT_DEFLATE_MODEL_MAX];
+    if (n < 1 || n > sizeof in) return;
+    memset(work.models, 0, sizeof work.models); /* the same input does the same again */
+    memcpy(in, base, n);
+    for (size_t i = 0; i < CHANGES; i++) {
+        for (size_t k = i % 2; k + 1 < changes_n; k += 2 + i % 3)
+            in[changes[k] % n] = (uint8_t)(changes[k + 1] + (k % 4 ? 0 : i));
+        deflateReset(&reference);
+        reference.next_in = in;
+        reference.avail_in = (uInt)n;
+        reference.next_out = want;
+        reference.avail_out = sizeof want;
+        demand(deflate(&reference, Z_FINISH) == Z_STREAM_END, "zlib");
+        demand(ft_zlib(in, n, out, &work) == reference.total_out, "length with a model");
+        demand(!memcmp(out, want, reference.total_out), "bytes with a model");
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static ft_deflate_work work;
-    static z_stream reference;
     static int ready;
     if (!ready) {
         ft_deflate_work_init(&work);
@@ -79,5 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     for (size_t i = 0; i < PIECES; i++) free(out[i]), free(want[i]);
+    size_t third = size / 3;
+    family(data, size - third, data + size - third, third);
     return 0;
 }
