@@ -51,6 +51,7 @@ JOIN_AND_PUBLISH = (
     access_token.Privilege.PUBLISH_DATA,
 )
 _ROWS_A_THREAD = 8_192  # fewer, and a thread costs more than it saves
+_KEPT = 1 << 25  # bytes; smaller blocks are used again by the next batch, if they stay whole
 
 
 def privileges_006(value: object) -> tuple[access_token.Privilege, ...]:
@@ -487,5 +488,6 @@ def _minted(
             offsets[bounds[part] : bounds[part + 1]] += end
             end += sizes[part]
         offsets[rows] = end
-    data.resize(end, refcheck=False)  # gives back what was not used, moves nothing
-    return data, offsets
+    if len(data) > _KEPT:
+        data.resize(end, refcheck=False)  # gives back what was not used, moves nothing
+    return data[:end], offsets

@@ -168,17 +168,21 @@ def mint_checked(
 def mint_bound(layout: Layout, columns: Sequence[Column], start: int, stop: int) -> int:
     """As many bytes as the tokens of rows ``start`` to ``stop`` take at most."""
     rows = stop - start
-    most: dict[int, int] = {}  # how often each column is written as text
+    most: dict[int, int] = {}  # how often a token holds each column as text
+    # 006 tokens do without the first three segments of what is signed.
+    held = 3 if layout.envelope is Envelope.ACCESS_TOKEN else 0
     for segments in layout.variants:
-        texts = [slot.column for slot in segments if isinstance(slot, Slot) and slot.kind in _TEXTS]
+        slots = [segment for segment in segments[held:] if isinstance(segment, Slot)]
+        texts = [slot.column for slot in slots if slot.kind in _TEXTS]
         for column in texts:
             most[column] = max(most.get(column, 0), texts.count(column))
     size = sum(times * _text_bytes(columns[at], start, stop) for at, times in most.items())
-    # Around a body stand at most 44 bytes; a stream is at most 16 bytes and a thousandth longer
-    # than what it holds (a stored block); base64 makes four bytes of three.
-    fixed = max(sum(map(_fixed_bytes, segments)) for segments in layout.variants)
-    size += rows * (fixed + 44 + 16)
-    size += size // 1000
+    # 44 bytes at most stand before a body; the stream of a 007 token is at most 16 bytes and a
+    # thousandth longer than what it holds (a stored block); base64 makes four bytes of three.
+    fixed = max(sum(map(_fixed_bytes, segments[held:])) for segments in layout.variants)
+    size += rows * (fixed + 44)
+    if layout.envelope is Envelope.ACCESS_TOKEN2:
+        size += size // 1000 + 16 * rows
     return size // 3 * 4 + rows * (len(layout.prefix) + 4) + 4
 
 

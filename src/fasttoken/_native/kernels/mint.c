@@ -294,33 +294,43 @@ static size_t text_bytes(const ft_column *column, size_t start, size_t stop) {
     return from < 0 || to < from || (uint64_t)to > column->data_n ? 0 : (size_t)(to - from);
 }
 
-/* How often a variant writes a column as text. */
-static size_t uses(const ft_variant *variant, size_t column) {
+/* The segments of a body that a token holds: 006 tokens do without the first three. */
+static size_t first_held(const ft_layout *layout) {
+    return layout->envelope == FT_ACCESS_TOKEN ? 3 : 0;
+}
+
+/* How often a token of a variant holds a column as text. */
+static size_t uses(const ft_layout *layout, const ft_variant *variant, size_t column) {
     size_t count = 0;
-    for (size_t s = 0; s < variant->count; s++) {
+    for (size_t s = first_held(layout); s < variant->count; s++) {
         const ft_segment *segment = &variant->segments[s];
         count += (segment->kind == FT_STR || segment->kind == FT_RAW) && segment->column == column;
     }
     return count;
 }
 
-/* What stands before or around a body is at most HEAD + 10 bytes, a stream is at most 16 bytes and
- * a thousandth longer than what it holds (a stored block), and base64 makes four bytes of three. */
+/* 44 bytes at most stand before a body; the stream of a 007 token is at most 16 bytes and a
+ * thousandth longer than what it holds (a stored block); base64 makes four bytes of three. */
 size_t ft_mint_bound(const ft_layout *layout, const ft_column *columns, size_t start, size_t stop) {
     const size_t rows = stop - start;
-    size_t fixed = 0, slots = 0, bytes = 0;
+    size_t most = 0, slots = 0, bytes = 0;
     for (size_t v = 0; v < layout->variant_count; v++) {
-        if (layout->variants[v].fixed > fixed) fixed = layout->variants[v].fixed;
-        slots += layout->variants[v].count;
+        const ft_variant *variant = &layout->variants[v];
+        size_t fixed = variant->fixed;
+        for (size_t s = 0; s < first_held(layout); s++) fixed -= variant->segments[s].n;
+        if (fixed > most) most = fixed;
+        slots += variant->count;
     }
     for (size_t column = 0; column < slots; column++) {
-        size_t most = 0;
-        for (size_t v = 0; v < layout->variant_count; v++)
-            if (uses(&layout->variants[v], column) > most) most = uses(&layout->variants[v], column);
-        if (most) bytes += most * text_bytes(&columns[column], start, stop);
+        size_t times = 0;
+        for (size_t v = 0; v < layout->variant_count; v++) {
+            size_t n = uses(layout, &layout->variants[v], column);
+            if (n > times) times = n;
+        }
+        if (times) bytes += times * text_bytes(&columns[column], start, stop);
     }
-    bytes += rows * (fixed + HEAD + 10 + 16);
-    bytes += bytes / 1000;
+    bytes += rows * (most + HEAD + 10);
+    if (layout->envelope == FT_ACCESS_TOKEN2) bytes += bytes / 1000 + 16 * rows;
     return bytes / 3 * 4 + rows * (layout->prefix_n + 4) + 4;
 }
 
