@@ -31,7 +31,7 @@ from .errors import FieldError, RowsError
 from .formats import access_token, access_token2
 from .formats.access_token2 import by_type, pack_permissions
 from .salts import random_salts
-from .services import ROLES_006, FrozenMap, Kind, Role, Rtc, Service, role
+from .services import ROLES, ROLES_006, FrozenMap, Kind, Role, Rtc, Service, role
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -373,11 +373,13 @@ def rtc_token_layout(app_id: str) -> Layout:
         bodies.append(_merged(segments))
     checked = (rules.lifetime, rules.duration, rules.channel_name, rules.uid)
     checks = [CHECKS[rule] for rule in checked]
-    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies, checks)
+    choices = _choices(ROLES)
+    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies, checks, choices)
 
 
 def rtc_token_006_layout(app_id: str) -> Layout:
-    """006 RTC tokens: the columns are channel name, uid, the token's end and its privileges'."""
+    """006 RTC tokens: the columns are channel name, uid, and the seconds from the issue timestamp
+    to the token's end and to that of its privileges."""
     bodies = []
     for keys in (JOIN_AND_PUBLISH, JOIN_AND_PUBLISH[:1]):
         message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(keys))]
@@ -385,9 +387,15 @@ def rtc_token_006_layout(app_id: str) -> Layout:
             message += [pack_u16(key), Slot(SlotKind.U32, 3)]
         head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
         bodies.append(head + _merged(message))
-    checked = (rules.channel_name, rules.uid, rules.unix_ts, rules.unix_ts)
-    checks = [CHECKS[rule] for rule in checked]
-    return Layout(Envelope.ACCESS_TOKEN, access_token.PREFIX + app_id, bodies, checks)
+    ends = CHECKS[rules.lifetime]._replace(absolute=True)
+    checks = [CHECKS[rules.channel_name], CHECKS[rules.uid], ends, ends]
+    choices = _choices(ROLES_006)
+    return Layout(Envelope.ACCESS_TOKEN, access_token.PREFIX + app_id, bodies, checks, choices)
+
+
+def _choices(roles: Mapping[object, Role]) -> dict[object, int]:
+    """The variant that each role takes."""
+    return {name: 0 if role is Role.PUBLISHER else 1 for name, role in roles.items()}
 
 
 # Many tokens ----------------------------------------------------------------------------------

@@ -82,9 +82,6 @@ if TYPE_CHECKING:
 HOUR = 3600  # seconds
 ENV = ("AGORA_APP_ID", "AGORA_APP_CERTIFICATE", "AGORA_APP_CERTIFICATE_SECONDARY")
 PUBLISHER_PRIVILEGES = tuple(Rtc.Privilege)
-# The variant of a layout that a role takes: publishers the first, subscribers the second.
-_VARIANTS = {key: value - Role.PUBLISHER for key, value in ROLES.items()}
-_VARIANTS_006 = {key: value - Role.PUBLISHER for key, value in ROLES_006.items()}
 
 
 def _certificate(field: str, value: object) -> Certificate:
@@ -180,21 +177,20 @@ class Project:
     ) -> str:
         """A 007 token for any services, in any order, a type as often as you like."""
         services = _checked_services(services)
-        issued = int(time()) if issue_ts is None else issue_ts
-        salted = random_salt() if salt is None else salt
         # First as if nothing were unusual, then by the rules.
         token, plain = None, batch.unchecked_token(services)
         if plain is not None:
             layout = batch.one_token_layout(self._app_id, plain[0])
-            token = mint_checked(layout, self._primary, issued, salted, [expire, *plain[1]])
+            values = [expire, *plain[1]]
+            token = mint_checked(layout, self._primary, time, issue_ts, salt, values)
         if token is None:
-            shape, values = batch.checked_token(services, allow_wildcard)
+            shape, checked = batch.checked_token(services, allow_wildcard)
             token = mint_one(
                 batch.one_token_layout(self._app_id, shape),
                 self._primary,
-                rules.unix_ts("issue_ts", issued),
-                rules.salt(salted),
-                [rules.lifetime("expire", expire, strict_lifetime), *values],
+                int(time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts),
+                random_salt() if salt is None else rules.salt(salt),
+                [rules.lifetime("expire", expire, strict_lifetime), *checked],
             )
         if len(token) > rules.TOKEN_CHARACTERS:
             rules.warn(f"a token {rules.LONG_TOKEN}")
@@ -218,15 +214,16 @@ class Project:
         token = mint_checked(
             self._rtc_layout,
             self._primary,
-            int(time()) if issue_ts is None else issue_ts,
-            random_salt() if salt is None else salt,
+            time,
+            issue_ts,
+            salt,
             (expire, privilege_expire, channel_name, uid),
-            _variant(role, _VARIANTS),
+            role,
         )
         if token is not None:
             return token
-        rules.duration("privilege_expire", privilege_expire)
         publishes = parse_role(role) is Role.PUBLISHER
+        rules.duration("privilege_expire", privilege_expire)
         return self.token(
             [_rtc(channel_name, uid, publishes, privilege_expire)],
             expire,
@@ -488,27 +485,26 @@ class Project:
         ``expire`` is in seconds from the issue timestamp, as everywhere here; the token itself
         holds the absolute time. 0 lasts as long as the token.
         """
-        if issue_ts is None:
-            issue_ts = int(time())
-        if type(expire) is int and 0 < expire <= rules.DAY and type(issue_ts) is int:
-            # What servers call on every request, as if nothing were unusual.
-            token = mint_checked(
-                self._rtc_layout_006,
-                self._primary,
-                issue_ts,
-                random_salt() if salt is None else salt,
-                (channel_name, uid, issue_ts + rules.DAY, issue_ts + expire),
-                _variant(role, _VARIANTS_006),
-            )
-            if token is not None:
-                return token
+        # As in rtc_token.
+        token = mint_checked(
+            self._rtc_layout_006,
+            self._primary,
+            time,
+            issue_ts,
+            salt,
+            (channel_name, uid, rules.DAY, expire),
+            role,
+        )
+        if token is not None:
+            return token
+        granted = batch.privileges_006(role)
         channel = rules.channel_name("channel_name", channel_name, allow_wildcard)
         user = rules.uid("uid", uid, allow_wildcard)
-        issued = rules.unix_ts("issue_ts", issue_ts)
+        issued = int(time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts)
         seconds = rules.lifetime("expire", expire, strict_lifetime)
         ends = rules.absolute(issued, rules.DAY)
         expires = rules.absolute(issued, seconds) if seconds else 0
-        privileges = dict.fromkeys(batch.privileges_006(role), expires)
+        privileges = dict.fromkeys(granted, expires)
         return self._access_token(channel, user, privileges, ends, salt)
 
     def rtm_token_006(
@@ -957,16 +953,6 @@ def _now(now: int | float | None) -> int:
 
 def _leeway(leeway: int) -> int:
     return rules.integer("leeway", leeway, 0, rules.U32_MAX)
-
-
-def _variant(role: object, variants: Mapping[object, int]) -> int:
-    """The variant of a role; what is no role goes to the rule, which says why."""
-    try:
-        if type(role) is not bool:
-            return variants[role]
-    except (KeyError, TypeError):
-        pass
-    return parse_role(role) - Role.PUBLISHER
 
 
 def _checked_services(services: Iterable[Service]) -> tuple[Service, ...]:

@@ -14,8 +14,10 @@ from .._pure import Envelope, SlotKind
 from ..errors import CoreError, MalformedToken
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.number cimport PyNumber_Index
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DATA
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -201,15 +203,55 @@ cdef class Certificate:
         self.key1_issue_ts = issue_ts
 
 
+# Salts ----------------------------------------------------------------------------------------
+
+cdef enum:
+    DRAWN = 256
+
+# What was drawn and not yet handed out; changed under the GIL only.
+cdef uint32_t _ready[DRAWN]
+cdef int _ready_n = 0
+
+
+cdef uint32_t _random_salt() except 0:
+    global _ready_n
+    cdef uint32_t word
+    cdef int i
+    while _ready_n == 0:
+        drawn = os.urandom(4 * DRAWN)  # meanwhile another thread may do the same
+        if len(drawn) != 4 * DRAWN:
+            raise ValueError("os.urandom gave less than it was asked for")
+        _ready_n = 0
+        for i in range(DRAWN):
+            memcpy(&word, PyBytes_AS_STRING(drawn) + 4 * i, 4)
+            word = (word & 0x7FF_FFFF) + 1
+            if word <= 99_999_999:
+                _ready[_ready_n] = word
+                _ready_n += 1
+    _ready_n -= 1
+    return _ready[_ready_n]
+
+
+def random_salt():
+    return _random_salt()
+
+
+def _forget_salts():
+    global _ready_n
+    _ready_n = 0
+
+
+_pure.salt.at_fork(_forget_salts)
+
+
 # Deflating ------------------------------------------------------------------------------------
 
-# Working memory that is in nobody's use; taken and given back under the GIL.
-cdef list _spare = []
-
-
 cdef class _Minter:
+    """Working memory. What is in nobody's use is kept in a chain, changed under the GIL only."""
+
     cdef ft_minter *minter
     cdef ft_output single  # the token of one row, before it becomes a str
+    cdef _Minter next
 
     def __cinit__(self):
         self.minter = ft_minter_new()
@@ -223,13 +265,26 @@ cdef class _Minter:
         free(self.single.data)
 
 
+cdef _Minter _spare = None
+cdef int _spares = 0
+
+
 cdef _Minter _take():
-    return _spare.pop() if _spare else _Minter()
+    global _spare, _spares
+    cdef _Minter minter = _spare
+    if minter is None:
+        return _Minter()
+    _spare, minter.next = minter.next, None
+    _spares -= 1
+    return minter
 
 
 cdef _give_back(_Minter minter):
-    if len(_spare) < 16:
-        _spare.append(minter)
+    global _spare, _spares
+    if _spares < 16:
+        minter.next = _spare
+        _spare = minter
+        _spares += 1
 
 
 def deflate(bytes data not None):
@@ -312,27 +367,30 @@ cdef struct _Check:
     int64_t low, high
     const uint8_t *allowed
     Py_ssize_t longest
+    bint absolute
 
 
 cdef class Layout:
     """Bodies with slots, one for each choice that a row can make.
 
     ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
-    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
-    has one entry a column for `mint_checked`.
+    that only its signature covers (App ID, channel name, uid); the message follows. For
+    `mint_checked`, ``checks`` has one entry a column, and ``choices`` what callers may name each
+    variant by: by default its number.
     """
 
     cdef readonly object envelope
     cdef readonly str prefix
     cdef readonly tuple variants
     cdef readonly tuple checks
+    cdef readonly dict choices
     cdef bytes prefix_bytes
     cdef list kept  # the memory that the structures point into
     cdef ft_layout c
     cdef _Check *c_checks
     cdef object slots
 
-    def __init__(self, envelope, str prefix, variants, checks=()):
+    def __init__(self, envelope, str prefix, variants, checks=(), choices=None):
         self.envelope = Envelope(envelope)
         self.prefix = prefix
         self.variants = tuple([tuple(segments) for segments in variants])
@@ -353,6 +411,10 @@ cdef class Layout:
             self.c_checks[i].low, self.c_checks[i].high = check.low, check.high
             self.c_checks[i].allowed = <const uint8_t *> PyBytes_AS_STRING(check.allowed)
             self.c_checks[i].longest = check.longest
+            self.c_checks[i].absolute = check.absolute
+        if choices is None:
+            choices = {at: at for at in range(len(self.variants))}
+        self.choices = dict(choices)
         self.c.envelope = <ft_envelope> <int> self.envelope
         self.c.prefix = PyBytes_AS_STRING(self.prefix_bytes)
         self.c.prefix_n = len(self.prefix_bytes)
@@ -584,6 +646,7 @@ cdef bint _plain_u32(value, uint32_t *number):
 def mint_checked(
     Layout layout not None,
     Certificate certificate not None,
+    clock,
     issue_ts,
     salt,
     values,
@@ -592,19 +655,29 @@ def mint_checked(
     cdef _Row row
     cdef Py_ssize_t at, n, i, count = len(layout.checks)
     cdef _Check *check
+    cdef PyObject *named
     cdef int64_t number
     cdef int overflow
+    cdef double now
     cdef const char *text
     cdef uint8_t good
     cdef uint32_t issued, salted
-    if not (_plain_u32(issue_ts, &issued) and _plain_u32(salt, &salted)):
-        return None
+    cdef size_t variant
     if count != len(values):
         raise ValueError("values must be as many as the layout's checks")
     if count > MOST_VALUES:
-        return _pure.mint_checked(layout, certificate, issue_ts, salt, values, choice)
-    if not 0 <= choice < len(layout.variants):
-        raise IndexError("tuple index out of range")
+        return _pure.mint_checked(layout, certificate, clock, issue_ts, salt, values, choice)
+    if issue_ts is None:
+        now = clock()
+        if not 0 <= now < 4294967296.0:
+            return None
+        issued = <uint32_t> now
+    elif not _plain_u32(issue_ts, &issued):
+        return None
+    if salt is None:
+        salted = _random_salt()
+    elif not _plain_u32(salt, &salted):
+        return None
     for at in range(count):
         value = values[at]
         check = &layout.c_checks[at]
@@ -612,6 +685,10 @@ def mint_checked(
             number = PyLong_AsLongLongAndOverflow(value, &overflow)
             if overflow or not check.low <= number <= check.high:
                 return None
+            if check.absolute:
+                number += issued
+                if not 0 <= number <= 0xFFFF_FFFF:
+                    return None
             _set_number(&row, at, <uint32_t> number)
         elif type(value) is str:
             try:
@@ -628,7 +705,18 @@ def mint_checked(
             _set_text(&row, at, text, n)
         else:
             return None
-    return _token(layout, certificate, issued, salted, &row, choice)
+    if type(choice) is bool:
+        return None
+    try:
+        named = PyDict_GetItemWithError(layout.choices, choice)
+    except TypeError:  # it can't be a key
+        return None
+    if named == NULL:
+        return None
+    variant = <object> named
+    if variant >= layout.c.variant_count:
+        raise IndexError("tuple index out of range")
+    return _token(layout, certificate, issued, salted, &row, variant)
 
 
 def mint(

@@ -17,6 +17,7 @@ from .batch import (
 from .deflate import deflate, inflate
 from .encode import decode, encode
 from .pack import crc32, pack_i16, pack_map32, pack_str, pack_u16, pack_u32
+from .salt import random_salt
 from .sign import Certificate, hmac_sha256
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "pack_str",
     "pack_u16",
     "pack_u32",
+    "random_salt",
     "suspects",
     "text_column",
     "token_list",
