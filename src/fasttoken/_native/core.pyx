@@ -632,15 +632,71 @@ def mint_one(
     return _token(layout, certificate, _u32(issue_ts), _u32(salt), &row, choice)
 
 
-cdef bint _plain_u32(value, uint32_t *number):
+cdef bint _plain_int(value, int64_t *number):
     """Sets a number that is a plain int and fits."""
-    cdef int overflow
-    cdef int64_t wide
+    cdef int overflow = 0
     if type(value) is not int:
         return False
-    wide = PyLong_AsLongLongAndOverflow(value, &overflow)
+    number[0] = PyLong_AsLongLongAndOverflow(value, &overflow)
+    return not overflow
+
+
+cdef bint _plain_u32(value, uint32_t *number):
+    cdef int64_t wide = 0
+    if not _plain_int(value, &wide) or wide >> 32:  # a negative number has bits there too
+        return False
     number[0] = <uint32_t> wide
-    return not overflow and 0 <= wide <= 0xFFFF_FFFF
+    return True
+
+
+cdef const char *_plain_text(value, Py_ssize_t *n):
+    """The UTF-8 of a plain str; NULL if it is none, or no valid Unicode."""
+    if type(value) is not str:
+        return NULL
+    if PyUnicode_IS_ASCII(value):
+        n[0] = PyUnicode_GET_LENGTH(value)
+        return <const char *> PyUnicode_DATA(value)
+    try:
+        return PyUnicode_AsUTF8AndSize(value, n)
+    except UnicodeEncodeError:
+        return NULL
+
+
+cdef bint _set_checked(
+    _Row *row, Py_ssize_t at, value, const _Check *check, uint32_t issue_ts
+) except -1:
+    """Sets a column to a value that passes its check; else it is False."""
+    cdef int64_t number = 0
+    cdef const char *text
+    cdef Py_ssize_t n = 0, i = 0
+    if _plain_int(value, &number):
+        if not check.low <= number <= check.high:
+            return False
+        if check.absolute:
+            number += issue_ts
+            if number >> 32:
+                return False
+        _set_number(row, at, <uint32_t> number)
+        return True
+    text = _plain_text(value, &n)
+    if text == NULL or not 0 < n <= check.longest:
+        return False
+    while i < n and check.allowed[<uint8_t> text[i]]:
+        i += 1
+    _set_text(row, at, text, n)
+    return i == n
+
+
+cdef Py_ssize_t _variant(Layout layout, choice) except -2:
+    """The variant that a caller named; -1 for none."""
+    cdef PyObject *variant
+    if type(choice) is bool:
+        return -1
+    try:
+        variant = PyDict_GetItemWithError(layout.choices, choice)
+    except TypeError:  # it can't be a key
+        return -1
+    return -1 if variant == NULL else <object> variant
 
 
 def mint_checked(
@@ -653,16 +709,9 @@ def mint_checked(
     choice=0,
 ):
     cdef _Row row
-    cdef Py_ssize_t at, n, i, count = len(layout.checks)
-    cdef _Check *check
-    cdef PyObject *named
-    cdef int64_t number
-    cdef int overflow
+    cdef Py_ssize_t variant, at, count = len(layout.checks)
     cdef double now
-    cdef const char *text
-    cdef uint8_t good
     cdef uint32_t issued, salted
-    cdef size_t variant
     if count != len(values):
         raise ValueError("values must be as many as the layout's checks")
     if count > MOST_VALUES:
@@ -679,42 +728,12 @@ def mint_checked(
     elif not _plain_u32(salt, &salted):
         return None
     for at in range(count):
-        value = values[at]
-        check = &layout.c_checks[at]
-        if type(value) is int:
-            number = PyLong_AsLongLongAndOverflow(value, &overflow)
-            if overflow or not check.low <= number <= check.high:
-                return None
-            if check.absolute:
-                number += issued
-                if not 0 <= number <= 0xFFFF_FFFF:
-                    return None
-            _set_number(&row, at, <uint32_t> number)
-        elif type(value) is str:
-            try:
-                text = PyUnicode_AsUTF8AndSize(value, &n)
-            except UnicodeEncodeError:
-                return None
-            if not 0 < n <= check.longest:
-                return None
-            good = 1
-            for i in range(n):
-                good &= check.allowed[<uint8_t> text[i]] != 0
-            if not good:
-                return None
-            _set_text(&row, at, text, n)
-        else:
+        if not _set_checked(&row, at, values[at], &layout.c_checks[at], issued):
             return None
-    if type(choice) is bool:
+    variant = _variant(layout, choice)
+    if variant < 0:
         return None
-    try:
-        named = PyDict_GetItemWithError(layout.choices, choice)
-    except TypeError:  # it can't be a key
-        return None
-    if named == NULL:
-        return None
-    variant = <object> named
-    if variant >= layout.c.variant_count:
+    if <size_t> variant >= layout.c.variant_count:
         raise IndexError("tuple index out of range")
     return _token(layout, certificate, issued, salted, &row, variant)
 

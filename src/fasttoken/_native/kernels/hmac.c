@@ -38,6 +38,7 @@ static void plan_messages(plan *p, const size_t *n, size_t count) {
     uint8_t blocks[CHUNK];
     size_t most = 0, least = LONG;
     plan_rows(p, count);
+    if (count == 1) return;
     for (size_t i = 0; i < count; i++) {
         size_t b = n[i] < 64 * LONG - 8 ? (n[i] + 8) / 64 : LONG;
         blocks[i] = (uint8_t)b;
