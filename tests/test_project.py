@@ -3,6 +3,7 @@
 import copy
 import enum
 import hashlib
+import os
 import pickle
 import time
 import traceback
@@ -13,7 +14,7 @@ import pytest
 from helpers import APP_ID, CERTIFICATE, FIXED, ISSUE_TS, PACKAGE, SALT, SECONDARY
 
 import fasttoken.project
-from fasttoken import FieldError, Project, Role, TokenWarning, parse, rules
+from fasttoken import FieldError, Project, Role, TokenWarning, _core, parse, rules
 from fasttoken.formats.access_token import AccessToken
 from fasttoken.formats.dynamic_key import KeyService
 from fasttoken.services import (
@@ -848,9 +849,10 @@ def explode(*arguments, **options):
     raise RuntimeError("out of order")
 
 
-@pytest.mark.parametrize("where", ["time", "random_salt"])
+@pytest.mark.parametrize("where", [(fasttoken.project, "time"), (os, "urandom")])
 def test_certificates_are_in_no_frame_when_the_machine_fails(two_keys, monkeypatch, where):
-    monkeypatch.setattr(fasttoken.project, where, explode)
+    monkeypatch.setattr(*where, explode)
+    _core.forget_salts()
     for mint in (
         lambda: two_keys.rtc_token("room", 1),
         lambda: two_keys.rtm_token("ann"),

@@ -279,8 +279,9 @@ def issue_timestamps(columns: Columns, issue_ts: Any) -> npt.NDArray[np.uint32]:
 
 # One token ----------------------------------------------------------------------------------
 
-_PLAIN_KEYS = frozenset(range(1, 8))  # privileges by which layouts may be kept unseen
+# The services of a token, by ascending type, and the privileges of each, ascending.
 Shape: TypeAlias = tuple[tuple[type[Service], tuple[int, ...]], ...]
+_MOST_KEPT = 7  # privileges above this name no layout that is kept
 _SLOTS = {
     Kind.TEXT: SlotKind.STR,
     Kind.UID: SlotKind.STR,
@@ -316,6 +317,13 @@ def one_token_layout(app_id: str, shape: Shape) -> Layout:
     return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, [_merged(segments)], checks)
 
 
+@lru_cache(maxsize=1024, typed=True)
+def _plain_privileges(*keys: Any) -> bool:
+    """Whether privileges are plain ints, few and ascending: such a map needs no second look."""
+    plain = all(isinstance(key, int) and not isinstance(key, bool) for key in keys)
+    return plain and list(keys) == sorted(key for key in keys if 1 <= key <= _MOST_KEPT)
+
+
 def unchecked_token(services: Sequence[Service]) -> tuple[Shape, list[Any]] | None:
     """The shape of a token with these services, and its values behind the lifetime as they were
     given; None if a privilege map needs a second look."""
@@ -323,18 +331,26 @@ def unchecked_token(services: Sequence[Service]) -> tuple[Shape, list[Any]] | No
     values: list[Any] = []
     for service in by_type(services):
         privileges = service.privileges
-        if not isinstance(privileges, FrozenMap):
+        if type(privileges) is not FrozenMap:
             return None
         keys = tuple(privileges.keys())
-        # 1.0 and True equal 1, but are no keys: only plain ones may name a kept layout.
-        if not _PLAIN_KEYS.issuperset(keys) or list(keys) != sorted(keys):
-            return None
-        if any(not isinstance(key, int) or isinstance(key, bool) for key in keys):
+        if not _plain_privileges(*keys):
             return None
         shape.append((type(service), keys))
         values += privileges.values()
-        values += [getattr(service, field.name) for field in service.FIELDS]
+        values += [getattr(service, name) for name, _, _ in service.FIELDS]
     return tuple(shape), values
+
+
+def token_services(shape: Shape, values: Sequence[Any]) -> list[Service]:
+    """The services of a shape and its values: the way back from `unchecked_token`."""
+    given = iter(values)
+    services = []
+    for service, keys in shape:
+        privileges = {key: next(given) for key in keys}
+        fields = {field.name: next(given) for field in service.FIELDS}
+        services.append(service(**fields, privileges=privileges))  # type: ignore[call-arg]
+    return services
 
 
 def checked_token(

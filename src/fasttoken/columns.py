@@ -32,7 +32,7 @@ CHECKS: Mapping[object, Check] = {
     rules.uid: Check(1, rules.U32_MAX, _ANY_BUT_STAR, rules.ACCOUNT_BYTES),
     rules.account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES),
     rules.rtm_user_id: Check(allowed=_ANY_BUT_STAR, longest=rules.RTM_USER_BYTES),
-    rules.optional_account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES),
+    rules.optional_account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES, shortest=0),
     rules.i16: Check(-(2**15), 2**15 - 1),
     rules.duration: Check(0, rules.ABSOLUTE - 1),
     rules.lifetime: Check(1, rules.DAY),

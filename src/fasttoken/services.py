@@ -118,7 +118,7 @@ class Service:
     FIELDS: ClassVar[tuple[Field, ...]] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.privileges, Mapping):
+        if isinstance(self.privileges, (dict, Mapping)):  # dict first: it is fast to tell
             object.__setattr__(self, "privileges", FrozenMap(self.privileges))
 
     if TYPE_CHECKING:

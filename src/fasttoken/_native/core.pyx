@@ -236,12 +236,12 @@ def random_salt():
     return _random_salt()
 
 
-def _forget_salts():
+def forget_salts():
     global _ready_n
     _ready_n = 0
 
 
-_pure.salt.at_fork(_forget_salts)
+_pure.salt.at_fork(forget_salts)
 
 
 # Deflating ------------------------------------------------------------------------------------
@@ -366,7 +366,7 @@ def decode(str text not None):
 cdef struct _Check:
     int64_t low, high
     const uint8_t *allowed
-    Py_ssize_t longest
+    Py_ssize_t longest, shortest
     bint absolute
 
 
@@ -410,7 +410,7 @@ cdef class Layout:
             self.kept.append(check.allowed)
             self.c_checks[i].low, self.c_checks[i].high = check.low, check.high
             self.c_checks[i].allowed = <const uint8_t *> PyBytes_AS_STRING(check.allowed)
-            self.c_checks[i].longest = check.longest
+            self.c_checks[i].longest, self.c_checks[i].shortest = check.longest, check.shortest
             self.c_checks[i].absolute = check.absolute
         if choices is None:
             choices = {at: at for at in range(len(self.variants))}
@@ -679,7 +679,7 @@ cdef bint _set_checked(
         _set_number(row, at, <uint32_t> number)
         return True
     text = _plain_text(value, &n)
-    if text == NULL or not 0 < n <= check.longest:
+    if text == NULL or not check.shortest <= n <= check.longest:
         return False
     while i < n and check.allowed[<uint8_t> text[i]]:
         i += 1
@@ -718,7 +718,7 @@ def mint_checked(
         return _pure.mint_checked(layout, certificate, clock, issue_ts, salt, values, choice)
     if issue_ts is None:
         now = clock()
-        if not 0 <= now < 4294967296.0:
+        if not -1 < now < 4294967296.0:
             return None
         issued = <uint32_t> now
     elif not _plain_u32(issue_ts, &issued):

@@ -17,7 +17,7 @@ from .batch import (
 from .deflate import deflate, inflate
 from .encode import decode, encode
 from .pack import crc32, pack_i16, pack_map32, pack_str, pack_u16, pack_u32
-from .salt import random_salt
+from .salt import forget_salts, random_salt
 from .sign import Certificate, hmac_sha256
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "decode",
     "deflate",
     "encode",
+    "forget_salts",
     "hmac_sha256",
     "inflate",
     "mint",

@@ -43,8 +43,8 @@ class Envelope(IntEnum):
 
 
 class Check(NamedTuple):
-    """What a column may hold without a second look: integers in ``low..high``, and texts of 1 to
-    ``longest`` bytes whose entries in the table ``allowed`` (256 bytes) are not 0.
+    """What a column may hold without a second look: integers in ``low..high``, and texts of
+    ``shortest`` to ``longest`` bytes whose entries in the table ``allowed`` (256 bytes) are not 0.
 
     ``absolute``: an integer is given in seconds from the issue timestamp, and the token holds the
     absolute time.
@@ -54,6 +54,7 @@ class Check(NamedTuple):
     high: int = 0
     allowed: bytes = bytes(256)
     longest: int = 0
+    shortest: int = 1
     absolute: bool = False
 
     def passes(self, value: object) -> bool:
@@ -66,7 +67,8 @@ class Check(NamedTuple):
             text = value.encode()
         except UnicodeEncodeError:
             return False
-        return 0 < len(text) <= self.longest and all(self.allowed[byte] for byte in text)
+        fits = self.shortest <= len(text) <= self.longest
+        return fits and all(self.allowed[byte] for byte in text)
 
 
 _U32 = Check(0, 0xFFFF_FFFF)
@@ -96,7 +98,9 @@ class Layout:
         self.prefix = prefix
         self.variants = tuple(tuple(segments) for segments in variants)
         self.checks = tuple(checks)
-        self.choices = {at: at for at in range(len(self.variants))} if choices is None else choices
+        self.choices: dict[object, int] = {at: at for at in range(len(self.variants))}
+        if choices is not None:
+            self.choices = dict(choices)
 
 
 Value: TypeAlias = int | bytes  # what one row has in a column

@@ -1,4 +1,4 @@
-"""Random salts for single tokens (docs/formats.md, "Notation")."""
+"""Random salts for single tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ def random_salt() -> int:
             # 27 bits hold 99999999 and reject one draw in four: no remainder, no bias.
             words = memoryview(os.urandom(4 * DRAWN)).cast("I")
             salts = [(word & 0x7FF_FFFF) + 1 for word in words]
-            _ready.extend(salt for salt in salts if salt <= SALT_MAX)
+            _ready.extend([salt for salt in salts if salt <= SALT_MAX])
+
+
+def forget_salts() -> None:
+    """Drops what was drawn and not yet handed out."""
+    _ready.clear()
 
 
 def at_fork(forget: Callable[[], None]) -> None:
@@ -30,4 +35,4 @@ def at_fork(forget: Callable[[], None]) -> None:
         os.register_at_fork(after_in_child=forget)
 
 
-at_fork(_ready.clear)
+at_fork(forget_salts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from .._core import (
@@ -29,6 +30,7 @@ NAME = "access_token2"
 PREFIX = "007"
 INFLATE_LIMIT = 65_536  # bytes: a stream that holds more is a bomb, not a token
 SIGNATURE_BYTES = 32
+_TYPE = attrgetter("TYPE")
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def pack_service(service: Service) -> bytes:
 
 def by_type(services: Sequence[Service]) -> list[Service]:
     """Services in the order of a token: by ascending type, then as they were added."""
-    return sorted(services, key=lambda service: service.TYPE)
+    return sorted(services, key=_TYPE)
 
 
 def pack(claims: AccessToken2) -> bytes:
