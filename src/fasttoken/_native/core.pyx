@@ -250,19 +250,15 @@ cdef class _Minter:
     """Working memory. What is in nobody's use is kept in a chain, changed under the GIL only."""
 
     cdef ft_minter *minter
-    cdef ft_output single  # the token of one row, before it becomes a str
     cdef _Minter next
 
     def __cinit__(self):
         self.minter = ft_minter_new()
         if self.minter == NULL:
             raise MemoryError
-        self.single.data = NULL
-        self.single.size = self.single.capacity = 0
 
     def __dealloc__(self):
         ft_minter_free(self.minter)
-        free(self.single.data)
 
 
 cdef _Minter _spare = None
@@ -543,37 +539,66 @@ cdef enum:
     MOST_VALUES = 64  # in one token, on the stack
 
 
-cdef struct _Row:
-    # The columns of one row.
-    ft_column columns[MOST_VALUES]
-    uint32_t numbers[MOST_VALUES]
-    int64_t bounds[MOST_VALUES][2]
+cdef inline void _set_text(ft_value *value, const char *text, Py_ssize_t n) noexcept:
+    value.text, value.n = <const uint8_t *> text, n
 
 
-cdef inline void _set_text(_Row *row, Py_ssize_t at, const char *text, Py_ssize_t n) noexcept:
-    row.bounds[at][0], row.bounds[at][1] = 0, n
-    row.columns[at].type = FT_COLUMN_TEXT64
-    row.columns[at].values = row.bounds[at]
-    row.columns[at].data = <const uint8_t *> text
-    row.columns[at].data_n = n
+cdef inline void _set_number(ft_value *value, uint32_t number) noexcept:
+    value.text, value.number = NULL, number
 
 
-cdef inline void _set_number(_Row *row, Py_ssize_t at, uint32_t number) noexcept:
-    # An i16 is read from the low half: the kernels are little-endian throughout.
-    row.numbers[at] = number
-    row.columns[at].type = FT_COLUMN_U32
-    row.columns[at].values = &row.numbers[at]
+# What is at work while one token is minted; the GIL is kept meanwhile.
+cdef _Minter _own = _Minter()
 
 
 cdef _token(
-    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt, _Row *row,
-    uint8_t choice,
+    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt,
+    const ft_value *values, uint8_t choice,
 ):
+    cdef uint8_t stream[FT_ONE_STREAM]
+    cdef size_t n
+    cdef char *text
+    certificate.at(issue_ts)
+    n = ft_one(
+        &layout.c, &layout.c.variants[choice], values, issue_ts, salt, &certificate.key,
+        certificate.key1, ft_minter_deflate(_own.minter), stream,
+    )
+    if n == 0:
+        return _long_token(layout, certificate, issue_ts, salt, values, choice)
+    token = PyUnicode_New(layout.c.prefix_n + ft_base64_size(n), 127)
+    text = <char *> PyUnicode_DATA(token)
+    memcpy(text, layout.c.prefix, layout.c.prefix_n)
+    ft_base64_encode(stream, n, text + layout.c.prefix_n)
+    return token
+
+
+cdef _long_token(
+    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt,
+    const ft_value *values, uint8_t choice,
+):
+    """The same as the batch of one row."""
     cdef ft_rows rows
+    cdef ft_column columns[MOST_VALUES]
+    cdef int64_t bounds[MOST_VALUES][2]
     cdef ft_mint_result result
     cdef int64_t offsets[2]
-    cdef _Minter minter
-    certificate.at(issue_ts)
+    cdef size_t i, at
+    cdef const ft_segment *segment
+    for i in range(layout.c.variants[choice].count):
+        segment = &layout.c.variants[choice].segments[i]
+        if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
+            continue
+        at = segment.column
+        if values[at].text == NULL:
+            # An i16 is read from the low half: the kernels are little-endian throughout.
+            columns[at].type = FT_COLUMN_U32
+            columns[at].values = &values[at].number
+        else:
+            bounds[at][0], bounds[at][1] = 0, values[at].n
+            columns[at].type = FT_COLUMN_TEXT64
+            columns[at].values = bounds[at]
+            columns[at].data = values[at].text
+            columns[at].data_n = values[at].n
     rows.certificate = certificate.text
     rows.certificate_n = certificate.n
     rows.certificate_key = &certificate.key
@@ -581,20 +606,18 @@ cdef _token(
     rows.issue_ts = &issue_ts
     rows.issue_ts_varies = 0
     rows.salts = &salt
-    rows.columns = row.columns
+    rows.columns = columns
     rows.choices = &choice
     rows.skip = NULL
-    minter = _take()
-    minter.single.size = 0
+    cdef _Buffer buffer = _Buffer()
+    cdef _Minter minter = _take()
     result = ft_mint(
-        minter.minter, &layout.c, &rows, 0, 1, &minter.single, offsets, _deflate_long
+        minter.minter, &layout.c, &rows, 0, 1, &buffer.output, offsets, _deflate_long
     )
-    token = None
-    if result.status == FT_MINT_OK:
-        token = PyUnicode_New(minter.single.size, 127)
-        memcpy(PyUnicode_DATA(token), minter.single.data, minter.single.size)
     _give_back(minter)
     _check(result)
+    token = PyUnicode_New(buffer.output.size, 127)
+    memcpy(PyUnicode_DATA(token), buffer.output.data, buffer.output.size)
     return token
 
 
@@ -606,7 +629,7 @@ def mint_one(
     values,
     choice=0,
 ):
-    cdef _Row row
+    cdef ft_value ready[MOST_VALUES]
     cdef Py_ssize_t at, count = len(values)
     if count > MOST_VALUES:
         return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
@@ -622,14 +645,14 @@ def mint_one(
         at = segment.column
         value = values[at]
         if (segment.kind == FT_STR or segment.kind == FT_RAW) and isinstance(value, bytes):
-            _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
+            _set_text(&ready[at], PyBytes_AS_STRING(value), len(value))
         elif segment.kind == FT_I16:
             if not -0x8000 <= value <= 0x7FFF:
                 raise OverflowError(f"{value} does not fit i16")
-            _set_number(&row, at, value & 0xFFFF)
+            _set_number(&ready[at], value & 0xFFFF)
         else:
-            _set_number(&row, at, _u32(value))
-    return _token(layout, certificate, _u32(issue_ts), _u32(salt), &row, choice)
+            _set_number(&ready[at], _u32(value))
+    return _token(layout, certificate, _u32(issue_ts), _u32(salt), ready, choice)
 
 
 cdef bint _plain_int(value, int64_t *number):
@@ -663,9 +686,9 @@ cdef const char *_plain_text(value, Py_ssize_t *n):
 
 
 cdef bint _set_checked(
-    _Row *row, Py_ssize_t at, value, const _Check *check, uint32_t issue_ts
+    ft_value *ready, value, const _Check *check, uint32_t issue_ts
 ) except -1:
-    """Sets a column to a value that passes its check; else it is False."""
+    """Sets a value that passes its check; else it is False."""
     cdef int64_t number = 0
     cdef const char *text
     cdef Py_ssize_t n = 0, i = 0
@@ -676,14 +699,14 @@ cdef bint _set_checked(
             number += issue_ts
             if number >> 32:
                 return False
-        _set_number(row, at, <uint32_t> number)
+        _set_number(ready, <uint32_t> number)
         return True
     text = _plain_text(value, &n)
     if text == NULL or not check.shortest <= n <= check.longest:
         return False
     while i < n and check.allowed[<uint8_t> text[i]]:
         i += 1
-    _set_text(row, at, text, n)
+    _set_text(ready, text, n)
     return i == n
 
 
@@ -708,7 +731,7 @@ def mint_checked(
     values,
     choice=0,
 ):
-    cdef _Row row
+    cdef ft_value ready[MOST_VALUES]
     cdef Py_ssize_t variant, at, count = len(layout.checks)
     cdef double now
     cdef uint32_t issued, salted
@@ -728,14 +751,14 @@ def mint_checked(
     elif not _plain_u32(salt, &salted):
         return None
     for at in range(count):
-        if not _set_checked(&row, at, values[at], &layout.c_checks[at], issued):
+        if not _set_checked(&ready[at], values[at], &layout.c_checks[at], issued):
             return None
     variant = _variant(layout, choice)
     if variant < 0:
         return None
     if <size_t> variant >= layout.c.variant_count:
         raise IndexError("tuple index out of range")
-    return _token(layout, certificate, issued, salted, &row, variant)
+    return _token(layout, certificate, issued, salted, ready, variant)
 
 
 def mint(
