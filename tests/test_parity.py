@@ -692,7 +692,7 @@ def test_mint_checked(pure, native, data, checks):
     checks = [
         check._replace(low=max(check.low, 0)) for check in checks
     ]  # all slots are u32 or text
-    values = [data.draw(UNUSUAL, label="value") for _ in checks]
+    values = tuple(data.draw(UNUSUAL, label="value") for _ in checks)
     issue_ts, clock = data.draw(UNUSUAL), data.draw(st.floats(-2, 2**33))
     salt = data.draw(UNUSUAL.filter(lambda salt: salt is not None))  # None is another each time
     segments = [ISSUE_TS, SALT, *(Slot(SlotKind.STR, column) for column in range(len(checks)))]
@@ -718,7 +718,7 @@ def test_mint_checked_leaves_the_unusual_to_the_rules(core, value, request):
     certificate = core.Certificate(CERTIFICATE.encode())
 
     def mint(value=1, issue_ts=1, salt=2, choice=0, now=3.0):
-        return core.mint_checked(layout, certificate, lambda: now, issue_ts, salt, [value], choice)
+        return core.mint_checked(layout, certificate, lambda: now, issue_ts, salt, (value,), choice)
 
     for usual in (1, 5, "a", "abcde"):
         assert mint(usual).startswith("007")
@@ -742,18 +742,18 @@ def test_mint_checked_writes_absolute_times(pure, native):
         certificate = core.Certificate(b"c")
         for issue_ts, seconds in [(0, 0), (5, 99), (2**32 - 100, 99)]:
             row = certificate, None, issue_ts, 7
-            assert core.mint_checked(relative, *row, [seconds]) == core.mint_checked(
-                plain, *row, [issue_ts + seconds]
+            assert core.mint_checked(relative, *row, (seconds,)) == core.mint_checked(
+                plain, *row, (issue_ts + seconds,)
             )
-        assert core.mint_checked(relative, certificate, None, 2**32 - 99, 7, [99]) is None
-        assert core.mint_checked(relative, certificate, None, 5, 7, [100]) is None
+        assert core.mint_checked(relative, certificate, None, 2**32 - 99, 7, (99,)) is None
+        assert core.mint_checked(relative, certificate, None, 5, 7, (100,)) is None
 
 
 def test_mint_checked_draws_a_salt(pure, native):
     for core in (pure, native):
         layout = core.Layout(Envelope.ACCESS_TOKEN2, "007", [[SALT]])
         certificate = core.Certificate(b"c")
-        seen = {core.mint_checked(layout, certificate, None, 1, None, []) for _ in range(1000)}
+        seen = {core.mint_checked(layout, certificate, None, 1, None, ()) for _ in range(1000)}
         assert len(seen) > 990
 
 
@@ -775,7 +775,7 @@ def test_random_salts_of_the_same_bytes(pure, native, monkeypatch):
 def test_mint_checked_wants_a_value_for_each_check(pure, native):
     for core in (pure, native):
         layout = core.Layout(Envelope.ACCESS_TOKEN2, "007", [[SALT]], [Check(0, 5)])
-        for values in ([], [1, 2]):
+        for values in ((), (1, 2)):
             with pytest.raises(ValueError):  # noqa: PT011 (the texts are not one)
                 core.mint_checked(layout, core.Certificate(b"c"), None, 1, 2, values)
 

@@ -44,6 +44,8 @@ _PANDAS = "pandas makes floats of integers where values are missing: use its Int
 
 def is_column(value: object) -> bool:
     """Whether a value is a column rather than one value for all rows."""
+    if isinstance(value, str | int):  # as nearly all that is no column: the rest is slow to tell
+        return False
     return isinstance(value, list | tuple | range | np.ndarray) or arrow.is_column(value)
 
 

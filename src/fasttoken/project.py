@@ -205,7 +205,7 @@ class Project:
     ) -> str | None:
         """The token of services as a shape and its values; None if any needs a second look."""
         layout = batch.one_token_layout(self._app_id, shape)
-        return mint_checked(layout, self._primary, time, issue_ts, salt, [expire, *values])
+        return mint_checked(layout, self._primary, time, issue_ts, salt, (expire, *values))
 
     def _shaped_token(
         self,

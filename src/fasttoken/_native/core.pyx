@@ -728,7 +728,7 @@ def mint_checked(
     clock,
     issue_ts,
     salt,
-    values,
+    tuple values not None,
     choice=0,
 ):
     cdef ft_value ready[MOST_VALUES]

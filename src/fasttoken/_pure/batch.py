@@ -160,7 +160,7 @@ def mint_checked(
     clock: Callable[[], float],
     issue_ts: int | None,
     salt: int | None,
-    values: Sequence[object],
+    values: tuple[object, ...],
     choice: object = 0,
 ) -> str | None:
     """One token, as `mint_one` makes it, or None if anything needs a second look.
