@@ -372,6 +372,7 @@ def checked_token(
 # The layouts of what servers call on every request; variant 0 publishes, variant 1 only joins.
 
 
+@lru_cache(maxsize=128)
 def rtc_token_layout(app_id: str) -> Layout:
     """007 RTC tokens: the columns are lifetime, privilege expiry, channel name and uid."""
     bodies = []
@@ -393,19 +394,41 @@ def rtc_token_layout(app_id: str) -> Layout:
     return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies, checks, choices)
 
 
+@lru_cache(maxsize=128)
 def rtc_token_006_layout(app_id: str) -> Layout:
-    """006 RTC tokens: the columns are channel name, uid, and the seconds from the issue timestamp
-    to the token's end and to that of its privileges."""
-    bodies = []
-    for keys in (JOIN_AND_PUBLISH, JOIN_AND_PUBLISH[:1]):
-        message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(keys))]
-        for key in keys:
-            message += [pack_u16(key), Slot(SlotKind.U32, 3)]
-        head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
-        bodies.append(head + _merged(message))
-    ends = CHECKS[rules.lifetime]._replace(absolute=True)
-    checks = [CHECKS[rules.channel_name], CHECKS[rules.uid], ends, ends]
+    """006 RTC tokens: the columns are those of `_layout_006`, channel name and uid."""
+    names: Segments = [Slot(SlotKind.RAW, 2), Slot(SlotKind.RAW, 3)]
+    granted = [JOIN_AND_PUBLISH, JOIN_AND_PUBLISH[:1]]
     choices = _choices(ROLES_006)
+    return _layout_006(app_id, names, granted, (rules.channel_name, rules.uid), choices)
+
+
+@lru_cache(maxsize=128)
+def rtm_token_006_layout(app_id: str) -> Layout:
+    """006 RTM tokens: the columns are those of `_layout_006` and the user id."""
+    names: Segments = [Slot(SlotKind.RAW, 2), b""]
+    granted = [(access_token.Privilege.RTM_LOGIN,)]
+    return _layout_006(app_id, names, granted, (rules.rtm_user_id,), None)
+
+
+def _layout_006(
+    app_id: str,
+    names: Segments,
+    granted: Sequence[Sequence[int]],
+    named: Sequence[object],
+    choices: Mapping[object, int] | None,
+) -> Layout:
+    """A layout of 006 tokens, a variant for each list of granted privileges. Its first columns are
+    the seconds from the issue timestamp to the token's end and to that of its privileges; the
+    rules of the others are given."""
+    bodies = []
+    for keys in granted:
+        message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 0), pack_u16(len(keys))]
+        for key in keys:
+            message += [pack_u16(key), Slot(SlotKind.U32, 1)]
+        bodies.append([app_id.encode(), *names, *_merged(message)])
+    seconds = CHECKS[rules.lifetime]._replace(absolute=True)
+    checks = [seconds, seconds, *(CHECKS[rule] for rule in named)]
     return Layout(Envelope.ACCESS_TOKEN, access_token.PREFIX + app_id, bodies, checks, choices)
 
 

@@ -148,6 +148,7 @@ class Project:
             del given
         self._rtc_layout = batch.rtc_token_layout(self._app_id)
         self._rtc_layout_006 = batch.rtc_token_006_layout(self._app_id)
+        self._rtm_layout_006 = batch.rtm_token_006_layout(self._app_id)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Project:
@@ -524,7 +525,7 @@ class Project:
             time,
             issue_ts,
             salt,
-            (channel_name, uid, rules.DAY, expire),
+            (rules.DAY, expire, channel_name, uid),
             role,
         )
         if token is not None:
@@ -549,8 +550,18 @@ class Project:
         strict_lifetime: bool = False,
     ) -> str:
         """A 006 token to log in to Signaling; ``expire`` as in `rtc_token_006`."""
+        token = mint_checked(
+            self._rtm_layout_006,
+            self._primary,
+            time,
+            issue_ts,
+            salt,
+            (rules.DAY, expire, user_id),
+        )
+        if token is not None:
+            return token
         user = rules.identifier("user_id", user_id, rules.RTM_USER_BYTES)
-        issued = int(time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts)
+        issued = rules.unix_ts("issue_ts", int(time()) if issue_ts is None else issue_ts)
         seconds = rules.lifetime("expire", expire, strict_lifetime)
         ends = rules.absolute(issued, rules.DAY)
         expires = rules.absolute(issued, seconds) if seconds else 0

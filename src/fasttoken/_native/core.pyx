@@ -13,6 +13,7 @@ from .._numpy import np
 from .._pure import Envelope, SlotKind
 from ..errors import CoreError, MalformedToken
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.number cimport PyNumber_Index
@@ -459,7 +460,11 @@ cdef dict _FIXED = {
 
 
 cdef const void *_address(array) except? NULL:
-    return <const void *> <size_t> array.ctypes.data
+    """Where a contiguous array lies, as long as it lives."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef _array(array, str dtype, Py_ssize_t rows):
