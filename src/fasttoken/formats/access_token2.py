@@ -77,13 +77,11 @@ def uid_value(text: str) -> int | str:
 def pack_permissions(permissions: Mapping[int, Mapping[int, Any]]) -> bytes:
     """RTM2's nested maps: resource -> permission -> names, keys ascending."""
     packed = pack_u16(len(permissions))
-    for resource in sorted(permissions):
-        granted = permissions[resource]
+    for resource, granted in sorted(permissions.items()):
         packed += pack_u16(resource) + pack_u16(len(granted))
-        for permission in sorted(granted):
-            names = granted[permission]
+        for permission, names in sorted(granted.items()):
             packed += pack_u16(permission) + pack_u16(len(names))
-            packed += b"".join(pack_str(name.encode()) for name in names)
+            packed += b"".join([pack_str(name.encode()) for name in names])
     return packed
 
 
