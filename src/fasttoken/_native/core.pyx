@@ -695,6 +695,7 @@ cdef bint _set_checked(
 ) except -1:
     """Sets a value that passes its check; else it is False."""
     cdef int64_t number = 0
+    cdef const uint8_t *allowed = check.allowed
     cdef const char *text
     cdef Py_ssize_t n = 0, i = 0
     if _plain_int(value, &number):
@@ -709,7 +710,7 @@ cdef bint _set_checked(
     text = _plain_text(value, &n)
     if text == NULL or not check.shortest <= n <= check.longest:
         return False
-    while i < n and check.allowed[<uint8_t> text[i]]:
+    while i < n and allowed[<uint8_t> text[i]]:
         i += 1
     _set_text(ready, text, n)
     return i == n
