@@ -4,6 +4,7 @@ value is of the wrong type, which the package itself never passes on)."""
 import base64
 import inspect
 import itertools
+import os
 import pickle
 import random
 import struct
@@ -584,11 +585,13 @@ def test_mint_large_rows(pure, native):
 def test_layout_attributes(pure, native):
     variants = [[b"a", SALT], (Slot(SlotKind.STR, 0),)]
     for core in (pure, native):
-        layout = core.Layout(Envelope.ACCESS_TOKEN2, "007", variants, [Check(0, 5)])
+        layout = core.Layout(Envelope.ACCESS_TOKEN2, "007", variants, [Check(0, 5)], {"a": 1})
         assert (layout.envelope, layout.prefix) == (Envelope.ACCESS_TOKEN2, "007")
         assert layout.variants == ((b"a", SALT), (Slot(SlotKind.STR, 0),))
         assert layout.checks == (Check(0, 5),)
+        assert layout.choices == {"a": 1}
         assert core.Layout(Envelope.ACCESS_TOKEN, "006", []).checks == ()
+        assert core.Layout(Envelope.ACCESS_TOKEN, "006", [variants[0]] * 2).choices == {0: 0, 1: 1}
 
 
 # Minting one ----------------------------------------------------------------------------------
@@ -687,6 +690,8 @@ CHECKS = st.builds(
     st.integers(-5, 2**32 - 1),
     TABLES,
     st.integers(0, 40),
+    st.integers(0, 2),
+    st.booleans(),
 )
 
 
@@ -711,11 +716,14 @@ def test_mint_checked(pure, native, data, checks):
     checks = [
         check._replace(low=max(check.low, 0)) for check in checks
     ]  # all slots are u32 or text
-    values = [data.draw(UNUSUAL, label="value") for _ in checks]
-    issue_ts, salt = data.draw(UNUSUAL), data.draw(UNUSUAL)
+    values = tuple(data.draw(UNUSUAL, label="value") for _ in checks)
+    issue_ts, clock = data.draw(UNUSUAL), data.draw(st.floats(-2, 2**33))
+    salt = data.draw(UNUSUAL.filter(lambda salt: salt is not None))  # None is another each time
     segments = [ISSUE_TS, SALT, *(Slot(SlotKind.STR, column) for column in range(len(checks)))]
-    layout = Envelope.ACCESS_TOKEN2, "007", [segments, [b"other", *segments]], checks
-    row = issue_ts, salt, values, data.draw(st.integers(0, 1))
+    choices = data.draw(st.sampled_from([None, {"first": 0, 1: 1}, {}]))
+    layout = Envelope.ACCESS_TOKEN2, "007", [segments, [b"other", *segments]], checks, choices
+    choice = data.draw(st.sampled_from([0, 1, 2, -1, True, 1.0, None, "first", [], 2**70]))
+    row = (lambda: clock), issue_ts, salt, values, choice
     specified = mint_one(pure, layout, "mint_checked", *row)
     assert mint_one(native, layout, "mint_checked", *row) == specified
     assert specified[0] in (str, type(None))
@@ -732,20 +740,68 @@ def test_mint_checked_leaves_the_unusual_to_the_rules(core, value, request):
     checks = [Check(1, 5, allowed, 5)]
     layout = core.Layout(Envelope.ACCESS_TOKEN2, "007", [[SALT, Slot(SlotKind.STR, 0)]], checks)
     certificate = core.Certificate(CERTIFICATE.encode())
+
+    def mint(value=1, issue_ts=1, salt=2, choice=0, now=3.0):
+        return core.mint_checked(layout, certificate, lambda: now, issue_ts, salt, (value,), choice)
+
     for usual in (1, 5, "a", "abcde"):
-        assert core.mint_checked(layout, certificate, 1, 2, [usual]).startswith("007")
-    assert core.mint_checked(layout, certificate, 1, 2, [value]) is None
-    for unusual in (-1, 2**32, True, None, 1.0, "1"):
-        assert core.mint_checked(layout, certificate, unusual, 2, [1]) is None
-        assert core.mint_checked(layout, certificate, 1, unusual, [1]) is None
+        assert mint(usual).startswith("007")
+    assert mint(issue_ts=None) == mint(issue_ts=3)
+    assert mint(value) is None
+    for unusual in (-1, 2**32, True, 1.0, "1"):
+        assert mint(issue_ts=unusual) is None
+        assert mint(salt=unusual) is None
+    for now in (-1.0, 2.0**32):
+        assert mint(issue_ts=None, now=now) is None
+    for choice in (1, False, "0", None, []):
+        assert mint(choice=choice) is None
+
+
+def test_mint_checked_writes_absolute_times(pure, native):
+    """Seconds from the issue timestamp, as long as their sum fits."""
+    slot = [[SALT, Slot(SlotKind.U32, 0)]]
+    for core in (pure, native):
+        relative = core.Layout(Envelope.ACCESS_TOKEN2, "007", slot, [Check(0, 99, absolute=True)])
+        plain = core.Layout(Envelope.ACCESS_TOKEN2, "007", slot, [Check(0, 2**32 - 1)])
+        certificate = core.Certificate(b"c")
+        for issue_ts, seconds in [(0, 0), (5, 99), (2**32 - 100, 99)]:
+            row = certificate, None, issue_ts, 7
+            assert core.mint_checked(relative, *row, (seconds,)) == core.mint_checked(
+                plain, *row, (issue_ts + seconds,)
+            )
+        assert core.mint_checked(relative, certificate, None, 2**32 - 99, 7, (99,)) is None
+        assert core.mint_checked(relative, certificate, None, 5, 7, (100,)) is None
+
+
+def test_mint_checked_draws_a_salt(pure, native):
+    for core in (pure, native):
+        layout = core.Layout(Envelope.ACCESS_TOKEN2, "007", [[SALT]])
+        certificate = core.Certificate(b"c")
+        seen = {core.mint_checked(layout, certificate, None, 1, None, ()) for _ in range(1000)}
+        assert len(seen) > 990
+
+
+def test_random_salts_of_the_same_bytes(pure, native, monkeypatch):
+    """Also of those that must be rejected, and those at both ends."""
+    ends = np.array([0, 99_999_998, 99_999_999, 2**27 - 1, 2**27, 2**32 - 1], "<u4").tobytes()
+    drawn = []
+    for core in (pure, native):
+        source = iter([ends * 50, b"\xff" * 1200, random.Random(5).randbytes(1200)] * 3)
+        monkeypatch.setattr(os, "urandom", lambda size, source=source: next(source)[:size])
+        core.forget_salts()
+        drawn.append([core.random_salt() for _ in range(700)])
+        core.forget_salts()
+    assert drawn[0] == drawn[1]
+    assert {1, 99_999_999} <= set(drawn[0])
+    assert all(1 <= salt <= 99_999_999 for salt in drawn[0])
 
 
 def test_mint_checked_wants_a_value_for_each_check(pure, native):
     for core in (pure, native):
         layout = core.Layout(Envelope.ACCESS_TOKEN2, "007", [[SALT]], [Check(0, 5)])
-        for values in ([], [1, 2]):
+        for values in ((), (1, 2)):
             with pytest.raises(ValueError):  # noqa: PT011 (the texts are not one)
-                core.mint_checked(layout, core.Certificate(b"c"), 1, 2, values)
+                core.mint_checked(layout, core.Certificate(b"c"), None, 1, 2, values)
 
 
 # Accepting ------------------------------------------------------------------------------------
@@ -959,11 +1015,12 @@ def test_native_refuses_columns_it_can_not_read(native):
     certificate = native.Certificate(CERTIFICATE.encode())
     layout = native.Layout(Envelope.ACCESS_TOKEN2, "007", [[Slot(SlotKind.U32, 0)]])
     text = native.Layout(Envelope.ACCESS_TOKEN2, "007", [[Slot(SlotKind.STR, 0)]])
-    good = rows_of([np.arange(3, dtype=np.uint32)], 3)
+    numbers = [np.arange(3, dtype=np.uint32)]
+    good = (*rows_of(numbers, 3), np.zeros(2000, np.uint8), np.zeros(4, np.int64))
     native.mint(layout, certificate, *good)
 
     def fails(error, layout, **changes):
-        names = ("issue_ts", "salts", "columns", "choices", "skip", "start", "stop")
+        names = "issue_ts salts columns choices skip start stop room begins".split()
         arguments = {**dict(zip(names, good, strict=True)), **changes}
         with pytest.raises(error):
             native.mint(layout, certificate, *arguments.values())
@@ -985,3 +1042,5 @@ def test_native_refuses_columns_it_can_not_read(native):
     fails(TypeError, text, columns=[(data, np.array([0, 1, 2], np.int64))])
     fails(TypeError, text, columns=[(data.astype(np.int16), np.array([0, 1, 2, 3], np.int64))])
     fails(IndexError, layout, columns=[])
+    fails(TypeError, layout, room=np.zeros(2000, np.int8))
+    fails(TypeError, layout, begins=np.zeros(3, np.int64))

@@ -3,6 +3,7 @@
 import copy
 import enum
 import hashlib
+import os
 import pickle
 import time
 import traceback
@@ -13,7 +14,7 @@ import pytest
 from helpers import APP_ID, CERTIFICATE, FIXED, ISSUE_TS, PACKAGE, SALT, SECONDARY
 
 import fasttoken.project
-from fasttoken import FieldError, Project, Role, TokenWarning, parse, rules
+from fasttoken import FieldError, Project, Role, TokenWarning, _core, parse, rules
 from fasttoken.formats.access_token import AccessToken
 from fasttoken.formats.dynamic_key import KeyService
 from fasttoken.services import (
@@ -202,6 +203,26 @@ def test_defaults_of_time_and_salt(project, name, arguments, options, services, 
     assert len({claim.salt for claim in claims}) >= 19
 
 
+@pytest.mark.parametrize(("name", "arguments", "options", "services", "expire"), BUILDERS)
+def test_the_clock_is_read_at_each_call(
+    project, monkeypatch, name, arguments, options, services, expire
+):
+    for now in (1234.9, 99, 0.0, 2.0**32 - 0.5):
+        monkeypatch.setattr(fasttoken.project, "time", lambda now=now: now)
+        assert parse(call(project, name, arguments, options)).claims.issue_ts == int(now)
+    for now in (-1.0, 2.0**32, 1e300):
+        monkeypatch.setattr(fasttoken.project, "time", lambda now=now: now)
+        with pytest.raises(FieldError, match=r"issue_ts: must be in 0\.\.4294967295"):
+            call(project, name, arguments, options)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, *_ in BUILDERS}))
+def test_a_misspelt_option_is_an_error(project, name):
+    arguments = next(arguments for builder, arguments, *_ in BUILDERS if builder == name)
+    with pytest.raises(TypeError, match="issued_ts"):
+        call(project, name, arguments, {"issued_ts": 5})
+
+
 def test_any_services_in_any_order(project):
     services = [Stt(), Rtc("b", 0), Fpa({1: 0}), Rtc("a", "ann", {1: 5}), Chat("", {2: 1})]
     claims = parse(project.token(services, 60, allow_wildcard=True, **FIXED)).claims
@@ -316,6 +337,30 @@ def test_rtm_token_006(project):
     assert (claims.salt, claims.ts) == (SALT, ISSUE_TS + 86_400)
     assert project.verify_signature(token, channel_name="ann", uid="") == "primary"
     assert parse(project.rtm_token_006("ann", **FIXED)).claims.privileges == {1000: ISSUE_TS + 3600}
+
+
+def test_006_makes_what_the_general_builder_makes(project):
+    """Also of the last issue timestamp from which 24 hours can be counted."""
+    for issued in (ISSUE_TS, 0, 2**32 - 1 - 86_400):
+        at = {"issue_ts": issued, "salt": SALT}
+        general = {"ts": issued + 86_400, "salt": SALT}
+        rtc = project.access_token("room", 7, dict.fromkeys(range(1, 5), issued + 60), **general)
+        assert project.rtc_token_006("room", 7, "publisher", 60, **at) == rtc
+    for mint in (project.rtc_token_006, lambda *names, **at: project.rtm_token_006("ann", **at)):
+        with pytest.raises(FieldError, match=r"issue_ts: must be in 0\.\.4294880895"):
+            mint("room", 7, issue_ts=2**32 - 86_400)
+
+
+@pytest.mark.parametrize("mint", ["rtc_token_006", "rtm_token_006"])
+def test_006_reads_the_clock_at_each_call(project, monkeypatch, mint):
+    names = ("ann",) if mint == "rtm_token_006" else ("room", 7)
+    for now in (1234.9, 99):
+        monkeypatch.setattr(fasttoken.project, "time", lambda now=now: now)
+        assert parse(getattr(project, mint)(*names)).claims.ts == int(now) + 86_400
+    for now in (-1.0, 2.0**32):
+        monkeypatch.setattr(fasttoken.project, "time", lambda now=now: now)
+        with pytest.raises(FieldError, match="issue_ts"):
+            getattr(project, mint)(*names)
 
 
 def test_access_token(project):
@@ -848,9 +893,10 @@ def explode(*arguments, **options):
     raise RuntimeError("out of order")
 
 
-@pytest.mark.parametrize("where", ["time", "random_salt"])
+@pytest.mark.parametrize("where", [(fasttoken.project, "time"), (os, "urandom")])
 def test_certificates_are_in_no_frame_when_the_machine_fails(two_keys, monkeypatch, where):
-    monkeypatch.setattr(fasttoken.project, where, explode)
+    monkeypatch.setattr(*where, explode)
+    _core.forget_salts()
     for mint in (
         lambda: two_keys.rtc_token("room", 1),
         lambda: two_keys.rtm_token("ann"),

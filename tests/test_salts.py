@@ -1,13 +1,15 @@
 """Salts: uniform in 1..99999999, from the operating system, each handed out once."""
 
+import itertools
 import os
+import struct
 import threading
 
 import numpy as np
 import pytest
 from helpers import SAME_CORE, run_python
 
-from fasttoken import parse, salts
+from fasttoken import _core, parse, salts
 from fasttoken.salts import random_salt, random_salts
 
 MAX = 99_999_999
@@ -57,6 +59,9 @@ def test_both_ends_can_be_drawn(monkeypatch):
         salts.os, "urandom", lambda size: (source * (size // len(source) + 1))[:size]
     )
     assert random_salts(3).tolist() == [1, MAX, 6]
+    _core.forget_salts()
+    assert {random_salt() for _ in range(100)} == {1, MAX, 6}
+    _core.forget_salts()
 
 
 def test_hardly_any_twice():
@@ -65,12 +70,12 @@ def test_hardly_any_twice():
 
 
 def test_threads_share_no_salt(monkeypatch):
-    """Each salt is handed out once: those of all threads are those that were drawn."""
-    drawn = iter(range(1, 10**6))
+    """Each salt that was drawn is handed out once."""
+    drawn = itertools.count()
     monkeypatch.setattr(
-        salts, "random_salts", lambda rows: np.array([next(drawn) for _ in range(rows)], np.uint32)
+        os, "urandom", lambda size: struct.pack("256I", *(next(drawn) for _ in range(256)))
     )
-    monkeypatch.setattr(salts, "_ready", [])
+    _core.forget_salts()
     taken = []
 
     def take():
@@ -82,6 +87,7 @@ def test_threads_share_no_salt(monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
+    _core.forget_salts()
     assert len(taken) == len(set(taken)) == 16_000
 
 
@@ -104,6 +110,23 @@ print(len(parent & {child[i : i + 4] for i in range(0, 200, 4)}))
 """
     # 50 against 50 of 10^8: one pair is equal once in 40,000 runs, three never.
     assert int(run_python(code, **SAME_CORE).stdout) < 3
+
+
+@pytest.mark.parametrize(
+    "mint",
+    [
+        lambda project: project.rtc_token("room", 7),
+        lambda project: project.rtc_token("room", 7, expire=86_400, privilege_expire=2**29),
+        lambda project: project.rtc_token("*", 7, allow_wildcard=True),
+        lambda project: project.rtm_token("ann"),
+        lambda project: project.rtc_token_006("room", 7),
+        lambda project: project.rtc_token_006("*", 7, allow_wildcard=True),
+    ],
+)
+def test_single_tokens_draw_their_own(project, mint):
+    seen = [parse(mint(project)).claims.salt for _ in range(2000)]
+    assert all(1 <= salt <= MAX for salt in seen)
+    assert len(set(seen)) > 1995
 
 
 def test_batches_draw_their_own(project):

@@ -34,7 +34,7 @@ from .errors import FieldError, RowsError
 from .formats import access_token, access_token2
 from .formats.access_token2 import by_type, pack_permissions
 from .salts import random_salts
-from .services import ROLES_006, FrozenMap, Kind, Role, Rtc, Service, role
+from .services import ROLES, ROLES_006, FrozenMap, Kind, Role, Rtc, Service, role
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -283,8 +283,9 @@ def issue_timestamps(columns: Columns, issue_ts: Any) -> npt.NDArray[np.uint32]:
 
 # One token ----------------------------------------------------------------------------------
 
-_PLAIN_KEYS = frozenset(range(1, 8))  # privileges by which layouts may be kept unseen
+# The services of a token, by ascending type, and the privileges of each, ascending.
 Shape: TypeAlias = tuple[tuple[type[Service], tuple[int, ...]], ...]
+_MOST_KEPT = 7  # privileges above this name no layout that is kept
 _SLOTS = {
     Kind.TEXT: SlotKind.STR,
     Kind.UID: SlotKind.STR,
@@ -320,6 +321,13 @@ def one_token_layout(app_id: str, shape: Shape) -> Layout:
     return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, [_merged(segments)], checks)
 
 
+@lru_cache(maxsize=1024, typed=True)
+def _plain_privileges(*keys: Any) -> bool:
+    """Whether privileges are plain ints, few and ascending: such a map needs no second look."""
+    plain = all(isinstance(key, int) and not isinstance(key, bool) for key in keys)
+    return plain and list(keys) == sorted(key for key in keys if 1 <= key <= _MOST_KEPT)
+
+
 def unchecked_token(services: Sequence[Service]) -> tuple[Shape, list[Any]] | None:
     """The shape of a token with these services, and its values behind the lifetime as they were
     given; None if a privilege map needs a second look."""
@@ -327,18 +335,26 @@ def unchecked_token(services: Sequence[Service]) -> tuple[Shape, list[Any]] | No
     values: list[Any] = []
     for service in by_type(services):
         privileges = service.privileges
-        if not isinstance(privileges, FrozenMap):
+        if type(privileges) is not FrozenMap:
             return None
         keys = tuple(privileges.keys())
-        # 1.0 and True equal 1, but are no keys: only plain ones may name a kept layout.
-        if not _PLAIN_KEYS.issuperset(keys) or list(keys) != sorted(keys):
-            return None
-        if any(not isinstance(key, int) or isinstance(key, bool) for key in keys):
+        if not _plain_privileges(*keys):
             return None
         shape.append((type(service), keys))
         values += privileges.values()
-        values += [getattr(service, field.name) for field in service.FIELDS]
+        values += [getattr(service, name) for name, _, _ in service.FIELDS]
     return tuple(shape), values
+
+
+def token_services(shape: Shape, values: Sequence[Any]) -> list[Service]:
+    """The services of a shape and its values: the way back from `unchecked_token`."""
+    given = iter(values)
+    services = []
+    for service, keys in shape:
+        privileges = {key: next(given) for key in keys}
+        fields = {field.name: next(given) for field in service.FIELDS}
+        services.append(service(**fields, privileges=privileges))  # type: ignore[call-arg]
+    return services
 
 
 def checked_token(
@@ -360,6 +376,7 @@ def checked_token(
 # The layouts of what servers call on every request; variant 0 publishes, variant 1 only joins.
 
 
+@lru_cache(maxsize=128)
 def rtc_token_layout(app_id: str) -> Layout:
     """007 RTC tokens: the columns are lifetime, privilege expiry, channel name and uid."""
     bodies = []
@@ -377,21 +394,51 @@ def rtc_token_layout(app_id: str) -> Layout:
         bodies.append(_merged(segments))
     checked = (rules.lifetime, rules.duration, rules.channel_name, rules.uid)
     checks = [CHECKS[rule] for rule in checked]
-    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies, checks)
+    choices = _choices(ROLES)
+    return Layout(Envelope.ACCESS_TOKEN2, access_token2.PREFIX, bodies, checks, choices)
 
 
+@lru_cache(maxsize=128)
 def rtc_token_006_layout(app_id: str) -> Layout:
-    """006 RTC tokens: the columns are channel name, uid, the token's end and its privileges'."""
+    """006 RTC tokens: the columns are those of `_layout_006`, channel name and uid."""
+    names: Segments = [Slot(SlotKind.RAW, 2), Slot(SlotKind.RAW, 3)]
+    granted = [JOIN_AND_PUBLISH, JOIN_AND_PUBLISH[:1]]
+    choices = _choices(ROLES_006)
+    return _layout_006(app_id, names, granted, (rules.channel_name, rules.uid), choices)
+
+
+@lru_cache(maxsize=128)
+def rtm_token_006_layout(app_id: str) -> Layout:
+    """006 RTM tokens: the columns are those of `_layout_006` and the user id."""
+    names: Segments = [Slot(SlotKind.RAW, 2), b""]
+    granted = [(access_token.Privilege.RTM_LOGIN,)]
+    return _layout_006(app_id, names, granted, (rules.rtm_user_id,), None)
+
+
+def _layout_006(
+    app_id: str,
+    names: Segments,
+    granted: Sequence[Sequence[int]],
+    named: Sequence[object],
+    choices: Mapping[object, int] | None,
+) -> Layout:
+    """A layout of 006 tokens, a variant for each list of granted privileges. Its first columns are
+    the seconds from the issue timestamp to the token's end and to that of its privileges; the
+    rules of the others are given."""
     bodies = []
-    for keys in (JOIN_AND_PUBLISH, JOIN_AND_PUBLISH[:1]):
-        message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 2), pack_u16(len(keys))]
+    for keys in granted:
+        message: Segments = [Slot(SlotKind.SALT), Slot(SlotKind.U32, 0), pack_u16(len(keys))]
         for key in keys:
-            message += [pack_u16(key), Slot(SlotKind.U32, 3)]
-        head: Segments = [app_id.encode(), Slot(SlotKind.RAW, 0), Slot(SlotKind.RAW, 1)]
-        bodies.append(head + _merged(message))
-    checked = (rules.channel_name, rules.uid, rules.unix_ts, rules.unix_ts)
-    checks = [CHECKS[rule] for rule in checked]
-    return Layout(Envelope.ACCESS_TOKEN, access_token.PREFIX + app_id, bodies, checks)
+            message += [pack_u16(key), Slot(SlotKind.U32, 1)]
+        bodies.append([app_id.encode(), *names, *_merged(message)])
+    seconds = CHECKS[rules.lifetime]._replace(absolute=True)
+    checks = [seconds, seconds, *(CHECKS[rule] for rule in named)]
+    return Layout(Envelope.ACCESS_TOKEN, access_token.PREFIX + app_id, bodies, checks, choices)
+
+
+def _choices(roles: Mapping[object, Role]) -> dict[object, int]:
+    """The variant that each role takes."""
+    return {name: 0 if role is Role.PUBLISHER else 1 for name, role in roles.items()}
 
 
 # Many tokens ----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ CHECKS: Mapping[object, Check] = {
     rules.uid: Check(1, rules.U32_MAX, _ANY_BUT_STAR, rules.ACCOUNT_BYTES),
     rules.account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES),
     rules.rtm_user_id: Check(allowed=_ANY_BUT_STAR, longest=rules.RTM_USER_BYTES),
-    rules.optional_account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES),
+    rules.optional_account: Check(allowed=_ANY_BUT_STAR, longest=rules.ACCOUNT_BYTES, shortest=0),
     rules.i16: Check(-(2**15), 2**15 - 1),
     rules.duration: Check(0, rules.ABSOLUTE - 1),
     rules.lifetime: Check(1, rules.DAY),
@@ -44,6 +44,8 @@ _PANDAS = "pandas makes floats of integers where values are missing: use its Int
 
 def is_column(value: object) -> bool:
     """Whether a value is a column rather than one value for all rows."""
+    if isinstance(value, str | int):  # as nearly all that is no column: the rest is slow to tell
+        return False
     return isinstance(value, list | tuple | range | np.ndarray) or arrow.is_column(value)
 
 

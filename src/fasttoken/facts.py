@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import rules
 from .claims import name_of, privileges_of, service_name
@@ -28,8 +27,7 @@ SERVICE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Granted:
+class Granted(NamedTuple):
     """One privilege of a token: its value as it stands there, and when it ends in Unix seconds
     (None: it has no end)."""
 
@@ -38,8 +36,7 @@ class Granted:
     ends_at: int | None
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """One service that a token opens.
 
     ``channel_field`` and ``user_field`` name the fields that say where to and who, None where the
@@ -65,8 +62,7 @@ class Grant:
         return next((granted for granted in self.privileges if granted.name == name), None)
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What a token says. Times are in Unix seconds, None where the format doesn't tell."""
 
     app_id: str
@@ -88,19 +84,19 @@ def _field(service: Service, names: tuple[str, ...]) -> tuple[str | None, Any]:
 
 def _service_grant(claims: AccessToken2, service: Service, token_ends: int) -> Grant:
     names = privileges_of(type(service))
-    privileges = tuple(
+    privileges = [
         Granted(
             name_of(names, key),
             seconds,
             min(claims.issue_ts + seconds, token_ends) if seconds else token_ends,
         )
         for key, seconds in service.privileges.items()
-    )
+    ]
     channel_field, channel_name = _field(service, CHANNEL_FIELDS)
     user_field, user = _field(service, USER_FIELDS)
     name = service_name(type(service))
     known = SERVICE_PRIVILEGES[name]
-    return Grant(name, privileges, known, channel_field, channel_name, user_field, user)
+    return Grant(name, tuple(privileges), known, channel_field, channel_name, user_field, user)
 
 
 def lifetime(expire: int) -> int:

@@ -82,9 +82,20 @@ if TYPE_CHECKING:
 HOUR = 3600  # seconds
 ENV = ("AGORA_APP_ID", "AGORA_APP_CERTIFICATE", "AGORA_APP_CERTIFICATE_SECONDARY")
 PUBLISHER_PRIVILEGES = tuple(Rtc.Privilege)
-# The variant of a layout that a role takes: publishers the first, subscribers the second.
-_VARIANTS = {key: value - Role.PUBLISHER for key, value in ROLES.items()}
-_VARIANTS_006 = {key: value - Role.PUBLISHER for key, value in ROLES_006.items()}
+# What the builders' tokens are made of; each is a part of a `batch.Shape`.
+_PUBLISHER = (Rtc, PUBLISHER_PRIVILEGES)
+_SUBSCRIBER = (Rtc, (Rtc.Privilege.JOIN_CHANNEL,))
+_RTM = (Rtm, tuple(Rtm.Privilege))
+_CHAT_USER = (Chat, (Chat.Privilege.USER,))
+_CHAT_APP = (Chat, (Chat.Privilege.APP,))
+_APAAS_ROOM_USER = (Apaas, (Apaas.Privilege.ROOM_USER,))
+_APAAS_USER = (Apaas, (Apaas.Privilege.USER,))
+_APAAS_APP = (Apaas, (Apaas.Privilege.APP,))
+_FPA = (Fpa, tuple(Fpa.Privilege))
+_STREAMING = (Streaming, tuple(Streaming.Privilege))
+_FCDN = (FCdn, tuple(FCdn.Privilege))
+_CONVOAI = (ConvoAI, ())
+_STT = (Stt, ())
 
 
 def _certificate(field: str, value: object) -> Certificate:
@@ -96,17 +107,10 @@ def _certificate(field: str, value: object) -> Certificate:
     return Certificate(value.encode())
 
 
-def _rtc(
-    channel_name: Any, uid: Any, publishes: bool, privilege_expire: Any, *expiries: Any
-) -> Rtc:
-    """The RTC service of a role; each privilege has its own expiry where it is given."""
-    own = list(expiries) + [None] * (len(PUBLISHER_PRIVILEGES) - len(expiries))
-    privileges = {
-        privilege: privilege_expire if expiry is None else expiry
-        for privilege, expiry in zip(PUBLISHER_PRIVILEGES, own, strict=True)
-        if publishes or privilege is Rtc.Privilege.JOIN_CHANNEL
-    }
-    return Rtc(channel_name, uid, privileges)
+def _rtc(channel_name: Any, uid: Any, publishes: bool, privilege_expire: Any) -> Rtc:
+    """The RTC service of a role."""
+    _, privileges = _PUBLISHER if publishes else _SUBSCRIBER
+    return Rtc(channel_name, uid, dict.fromkeys(privileges, privilege_expire))
 
 
 class Project:
@@ -144,6 +148,7 @@ class Project:
             del given
         self._rtc_layout = batch.rtc_token_layout(self._app_id)
         self._rtc_layout_006 = batch.rtc_token_006_layout(self._app_id)
+        self._rtm_layout_006 = batch.rtm_token_006_layout(self._app_id)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Project:
@@ -180,25 +185,52 @@ class Project:
     ) -> str:
         """A 007 token for any services, in any order, a type as often as you like."""
         services = _checked_services(services)
-        issued = int(time()) if issue_ts is None else issue_ts
-        salted = random_salt() if salt is None else salt
         # First as if nothing were unusual, then by the rules.
-        token, plain = None, batch.unchecked_token(services)
-        if plain is not None:
-            layout = batch.one_token_layout(self._app_id, plain[0])
-            token = mint_checked(layout, self._primary, issued, salted, [expire, *plain[1]])
+        plain = batch.unchecked_token(services)
+        token = plain and self._plain_token(*plain, expire, issue_ts, salt)
         if token is None:
             shape, values = batch.checked_token(services, allow_wildcard)
             token = mint_one(
                 batch.one_token_layout(self._app_id, shape),
                 self._primary,
-                rules.unix_ts("issue_ts", issued),
-                rules.salt(salted),
+                rules.unix_ts("issue_ts", int(time()) if issue_ts is None else issue_ts),
+                random_salt() if salt is None else rules.salt(salt),
                 [rules.lifetime("expire", expire, strict_lifetime), *values],
             )
         if len(token) > rules.TOKEN_CHARACTERS:
             rules.warn(f"a token {rules.LONG_TOKEN}")
         return token
+
+    def _plain_token(
+        self, shape: batch.Shape, values: list[Any], expire: int, issue_ts: Any, salt: Any
+    ) -> str | None:
+        """The token of services as a shape and its values; None if any needs a second look."""
+        layout = batch.one_token_layout(self._app_id, shape)
+        return mint_checked(layout, self._primary, time, issue_ts, salt, (expire, *values))
+
+    def _shaped_token(
+        self,
+        shape: batch.Shape,
+        values: list[Any],
+        expire: int,
+        *,
+        issue_ts: int | None = None,
+        salt: int | None = None,
+        allow_wildcard: bool = False,
+        strict_lifetime: bool = False,
+    ) -> str:
+        """The same, by the rules where need be: what builders mint without making services."""
+        token = self._plain_token(shape, values, expire, issue_ts, salt)
+        if token is not None:
+            return token
+        return self.token(
+            batch.token_services(shape, values),
+            expire,
+            issue_ts=issue_ts,
+            salt=salt,
+            allow_wildcard=allow_wildcard,
+            strict_lifetime=strict_lifetime,
+        )
 
     def rtc_token(
         self,
@@ -218,15 +250,16 @@ class Project:
         token = mint_checked(
             self._rtc_layout,
             self._primary,
-            int(time()) if issue_ts is None else issue_ts,
-            random_salt() if salt is None else salt,
+            time,
+            issue_ts,
+            salt,
             (expire, privilege_expire, channel_name, uid),
-            _variant(role, _VARIANTS),
+            role,
         )
         if token is not None:
             return token
-        rules.duration("privilege_expire", privilege_expire)
         publishes = parse_role(role) is Role.PUBLISHER
+        rules.duration("privilege_expire", privilege_expire)
         return self.token(
             [_rtc(channel_name, uid, publishes, privilege_expire)],
             expire,
@@ -249,13 +282,15 @@ class Project:
         **options: Unpack[Options],
     ) -> str:
         """A token to join an RTC channel and publish, each privilege with its own expiry."""
-        expiries = (
+        values = [
             join_channel_expire,
             publish_audio_expire,
             publish_video_expire,
             publish_data_expire,
-        )
-        return self.token([_rtc(channel_name, uid, True, 0, *expiries)], expire, **options)
+            channel_name,
+            uid,
+        ]
+        return self._shaped_token((_PUBLISHER,), values, expire, **options)
 
     def rtm_token(
         self,
@@ -267,8 +302,9 @@ class Project:
     ) -> str:
         """A token to log in to Signaling; with permissions (resource -> permission -> names) it
         carries service 8, else service 2."""
-        login = {Rtm.Privilege.LOGIN: expire}
-        service = Rtm(user_id, login) if permissions is None else Rtm2(user_id, permissions, login)
+        if permissions is None:
+            return self._shaped_token((_RTM,), [expire, user_id], expire, **options)
+        service = Rtm2(user_id, permissions, {Rtm2.Privilege.LOGIN: expire})
         return self.token([service], expire, **options)
 
     def rtc_rtm_token(
@@ -285,7 +321,7 @@ class Project:
         ``publish_data_expire`` default to ``privilege_expire`` (0), ``rtm_user_id`` to the text of
         the uid, ``rtm_expire`` to ``expire``.
         """
-        return self._rtc_rtm_token([], channel_name, uid, role, expire, **options)
+        return self._rtc_rtm_token((), channel_name, uid, role, expire, **options)
 
     def convoai_token(
         self,
@@ -296,7 +332,7 @@ class Project:
         **options: Unpack[RtcRtmOptions],
     ) -> str:
         """A token for Conversational AI: RTC and RTM as in `rtc_rtm_token`, and service 9."""
-        return self._rtc_rtm_token([ConvoAI()], channel_name, uid, role, expire, **options)
+        return self._rtc_rtm_token((_CONVOAI,), channel_name, uid, role, expire, **options)
 
     def stt_token(
         self,
@@ -307,11 +343,11 @@ class Project:
         **options: Unpack[RtcRtmOptions],
     ) -> str:
         """A token for speech to text: RTC and RTM as in `rtc_rtm_token`, and service 10."""
-        return self._rtc_rtm_token([Stt()], channel_name, uid, role, expire, **options)
+        return self._rtc_rtm_token((_STT,), channel_name, uid, role, expire, **options)
 
     def _rtc_rtm_token(
         self,
-        more: list[Service],
+        more: batch.Shape,
         channel_name: str,
         uid: int | str,
         role: AnyRole,
@@ -326,27 +362,25 @@ class Project:
         rtm_expire: int | None = None,
         **options: Unpack[Options],
     ) -> str:
-        expiries = (
-            join_channel_expire,
-            publish_audio_expire,
-            publish_video_expire,
-            publish_data_expire,
-        )
+        values: list[Any] = [join_channel_expire]
         publishes = parse_role(role) is Role.PUBLISHER
-        rtc = _rtc(channel_name, uid, publishes, privilege_expire, *expiries)
+        if publishes:
+            values += (publish_audio_expire, publish_video_expire, publish_data_expire)
+        values = [privilege_expire if value is None else value for value in values]
         if rtm_user_id is None:
             rtm_user_id = rules.uid("uid", uid, True).decode()
-        rtm = Rtm(rtm_user_id, {Rtm.Privilege.LOGIN: expire if rtm_expire is None else rtm_expire})
-        return self.token([rtc, rtm, *more], expire, **options)
+        values += (channel_name, uid, expire if rtm_expire is None else rtm_expire, rtm_user_id)
+        shape = (_PUBLISHER if publishes else _SUBSCRIBER, _RTM, *more)
+        return self._shaped_token(shape, values, expire, **options)
 
     def chat_user_token(self, user_id: str, expire: int = HOUR, **options: Unpack[Options]) -> str:
         """A Chat token for one user."""
         rules.identifier("user_id", user_id)
-        return self.token([Chat(user_id, {Chat.Privilege.USER: expire})], expire, **options)
+        return self._shaped_token((_CHAT_USER,), [expire, user_id], expire, **options)
 
     def chat_app_token(self, expire: int = HOUR, **options: Unpack[Options]) -> str:
         """A Chat token for the app, to call Chat's REST API."""
-        return self.token([Chat("", {Chat.Privilege.APP: expire})], expire, **options)
+        return self._shaped_token((_CHAT_APP,), [expire, ""], expire, **options)
 
     def education_room_user_token(
         self,
@@ -364,24 +398,20 @@ class Project:
             raise FieldError("room_uuid", "must name one room")
         user = rules.identifier("user_uuid", user_uuid)
         chat_user_id = hashlib.md5(user, usedforsecurity=False).hexdigest()
-        services = [
-            Apaas(room_uuid, user_uuid, role, {Apaas.Privilege.ROOM_USER: expire}),
-            Rtm(user_uuid, {Rtm.Privilege.LOGIN: expire}),
-            Chat(chat_user_id, {Chat.Privilege.USER: expire}),
-        ]
-        return self.token(services, expire, **options)
+        shape = (_RTM, _CHAT_USER, _APAAS_ROOM_USER)
+        values = [expire, user_uuid, expire, chat_user_id, expire, room_uuid, user_uuid, role]
+        return self._shaped_token(shape, values, expire, **options)
 
     def education_user_token(
         self, user_uuid: str, expire: int = HOUR, **options: Unpack[Options]
     ) -> str:
         """A token for a user outside any room."""
         rules.identifier("user_uuid", user_uuid)
-        service = Apaas("", user_uuid, -1, {Apaas.Privilege.USER: expire})
-        return self.token([service], expire, **options)
+        return self._shaped_token((_APAAS_USER,), [expire, "", user_uuid, -1], expire, **options)
 
     def education_app_token(self, expire: int = HOUR, **options: Unpack[Options]) -> str:
         """A token for the app, to call the REST API of Education."""
-        return self.token([Apaas("", "", -1, {Apaas.Privilege.APP: expire})], expire, **options)
+        return self._shaped_token((_APAAS_APP,), [expire, "", "", -1], expire, **options)
 
     # Agora's Education and APaaS builders make the same tokens.
     apaas_room_user_token = education_room_user_token
@@ -390,7 +420,7 @@ class Project:
 
     def fpa_token(self, expire: int = rules.DAY, **options: Unpack[Options]) -> str:
         """An FPA token; its privilege lasts as long as the token."""
-        return self.token([Fpa({Fpa.Privilege.LOGIN: 0})], expire, **options)
+        return self._shaped_token((_FPA,), [0], expire, **options)
 
     def streaming_token(
         self,
@@ -402,8 +432,8 @@ class Project:
         **options: Unpack[Options],
     ) -> str:
         """A Streaming token with both its privileges: publish mixed and raw streams."""
-        privileges = dict.fromkeys(Streaming.Privilege, privilege_expire)
-        return self.token([Streaming(channel_name, account, privileges)], expire, **options)
+        values = [privilege_expire, privilege_expire, channel_name, account]
+        return self._shaped_token((_STREAMING,), values, expire, **options)
 
     def fcdn_token(
         self,
@@ -415,8 +445,8 @@ class Project:
         **options: Unpack[Options],
     ) -> str:
         """An FCDN token with both its privileges: publish and play."""
-        privileges = dict.fromkeys(FCdn.Privilege, privilege_expire)
-        return self.token([FCdn(channel_name, account, privileges)], expire, **options)
+        values = [privilege_expire, privilege_expire, channel_name, account]
+        return self._shaped_token((_FCDN,), values, expire, **options)
 
     def temporary_token(
         self, channel_name: str, *, issue_ts: int | None = None, salt: int | None = None
@@ -488,27 +518,26 @@ class Project:
         ``expire`` is in seconds from the issue timestamp, as everywhere here; the token itself
         holds the absolute time. 0 lasts as long as the token.
         """
-        if issue_ts is None:
-            issue_ts = int(time())
-        if type(expire) is int and 0 < expire <= rules.DAY and type(issue_ts) is int:
-            # What servers call on every request, as if nothing were unusual.
-            token = mint_checked(
-                self._rtc_layout_006,
-                self._primary,
-                issue_ts,
-                random_salt() if salt is None else salt,
-                (channel_name, uid, issue_ts + rules.DAY, issue_ts + expire),
-                _variant(role, _VARIANTS_006),
-            )
-            if token is not None:
-                return token
+        # As in rtc_token.
+        token = mint_checked(
+            self._rtc_layout_006,
+            self._primary,
+            time,
+            issue_ts,
+            salt,
+            (rules.DAY, expire, channel_name, uid),
+            role,
+        )
+        if token is not None:
+            return token
+        granted = batch.privileges_006(role)
         channel = rules.channel_name("channel_name", channel_name, allow_wildcard)
         user = rules.uid("uid", uid, allow_wildcard)
-        issued = rules.unix_ts("issue_ts", issue_ts)
+        issued = rules.unix_ts("issue_ts", int(time()) if issue_ts is None else issue_ts)
         seconds = rules.lifetime("expire", expire, strict_lifetime)
         ends = rules.absolute(issued, rules.DAY)
         expires = rules.absolute(issued, seconds) if seconds else 0
-        privileges = dict.fromkeys(batch.privileges_006(role), expires)
+        privileges = dict.fromkeys(granted, expires)
         return self._access_token(channel, user, privileges, ends, salt)
 
     def rtm_token_006(
@@ -521,8 +550,18 @@ class Project:
         strict_lifetime: bool = False,
     ) -> str:
         """A 006 token to log in to Signaling; ``expire`` as in `rtc_token_006`."""
+        token = mint_checked(
+            self._rtm_layout_006,
+            self._primary,
+            time,
+            issue_ts,
+            salt,
+            (rules.DAY, expire, user_id),
+        )
+        if token is not None:
+            return token
         user = rules.identifier("user_id", user_id, rules.RTM_USER_BYTES)
-        issued = int(time()) if issue_ts is None else rules.unix_ts("issue_ts", issue_ts)
+        issued = rules.unix_ts("issue_ts", int(time()) if issue_ts is None else issue_ts)
         seconds = rules.lifetime("expire", expire, strict_lifetime)
         ends = rules.absolute(issued, rules.DAY)
         expires = rules.absolute(issued, seconds) if seconds else 0
@@ -957,16 +996,6 @@ def _now(now: int | float | None) -> int:
 
 def _leeway(leeway: int) -> int:
     return rules.integer("leeway", leeway, 0, rules.U32_MAX)
-
-
-def _variant(role: object, variants: Mapping[object, int]) -> int:
-    """The variant of a role; what is no role goes to the rule, which says why."""
-    try:
-        if type(role) is not bool:
-            return variants[role]
-    except (KeyError, TypeError):
-        pass
-    return parse_role(role) - Role.PUBLISHER
 
 
 def _checked_services(services: Iterable[Service]) -> tuple[Service, ...]:

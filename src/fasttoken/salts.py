@@ -1,20 +1,21 @@
-"""Salts, uniform in 1..99999999, from the operating system's secure source."""
+"""Salts, uniform in 1..99999999, from the operating system's secure source.
+
+Those of single tokens come from the core (`random_salt`), those of batches from NumPy.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
+from ._core import random_salt
 from ._numpy import np
 from .rules import SALT_MAX
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_READY = 256  # salts drawn at a time for single tokens
-_ready: list[int] = []
-# A forked child must not hand out the salts that its parent holds.
-os.register_at_fork(after_in_child=_ready.clear)
+__all__ = ["random_salt", "random_salts"]
 
 
 def random_salts(rows: int) -> npt.NDArray[np.uint32]:
@@ -28,12 +29,3 @@ def random_salts(rows: int) -> npt.NDArray[np.uint32]:
         salts[filled : filled + len(drawn)] = drawn
         filled += len(drawn)
     return salts + np.uint32(1)
-
-
-def random_salt() -> int:
-    """One salt. Each is handed out once: ``list.pop`` is atomic."""
-    while True:
-        try:
-            return _ready.pop()
-        except IndexError:
-            _ready.extend(random_salts(_READY).tolist())

@@ -71,6 +71,9 @@ class FrozenMap(Mapping[K, V]):
         return repr(self._items)
 
 
+MAPPING = (dict, FrozenMap, Mapping)  # for isinstance: the first two are fast to tell
+
+
 class Kind(IntEnum):
     """How a field is written."""
 
@@ -90,18 +93,23 @@ class Field(NamedTuple):
 
 def _rtm2_permissions(field: str, value: Any, allow_wildcard: bool) -> Any:
     """Resource -> permission -> names, each name a str of at most 65535 bytes."""
-    if not isinstance(value, Mapping):
+    of_resource, of_permission, of_name = (
+        f"{field} resource",
+        f"{field} permission",
+        f"{field} name",
+    )
+    if not isinstance(value, MAPPING):
         raise FieldError(field, f"must be a mapping, not {type(value).__name__}")
     for resource, granted in value.items():
-        rules.integer(f"{field} resource", resource, 0, rules.U16_MAX)
-        if not isinstance(granted, Mapping):
+        rules.integer(of_resource, resource, 0, rules.U16_MAX)
+        if not isinstance(granted, MAPPING):
             raise FieldError(field, f"must hold mappings, not {type(granted).__name__}")
         for permission, names in granted.items():
-            rules.integer(f"{field} permission", permission, 0, rules.U16_MAX)
-            if not isinstance(names, list | tuple) or len(names) > rules.U16_MAX:
+            rules.integer(of_permission, permission, 0, rules.U16_MAX)
+            if not isinstance(names, (list, tuple)) or len(names) > rules.U16_MAX:
                 raise FieldError(field, f"must hold lists of at most {rules.U16_MAX} names")
             for name in names:
-                rules.text(f"{field} name", name, rules.U16_MAX)
+                rules.text(of_name, name, rules.U16_MAX)
     return value
 
 
@@ -118,7 +126,7 @@ class Service:
     FIELDS: ClassVar[tuple[Field, ...]] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.privileges, Mapping):
+        if isinstance(self.privileges, MAPPING):
             object.__setattr__(self, "privileges", FrozenMap(self.privileges))
 
     if TYPE_CHECKING:
@@ -300,7 +308,7 @@ class Apaas(Service):
 
 def _frozen(granted: Any) -> Any:
     """The permissions on one resource, as they can't be changed; the rule looks at the rest."""
-    if not isinstance(granted, Mapping):
+    if not isinstance(granted, MAPPING):
         return granted
     return FrozenMap(
         {key: tuple(names) if isinstance(names, list) else names for key, names in granted.items()}
@@ -334,7 +342,7 @@ class Rtm2(Service):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.permissions, Mapping):
+        if isinstance(self.permissions, MAPPING):
             frozen = {resource: _frozen(granted) for resource, granted in self.permissions.items()}
             object.__setattr__(self, "permissions", FrozenMap(frozen))
 

@@ -640,24 +640,25 @@ class _Judge:
             self.add("lifetime_over_24h", lifetime=span(claims.expire))
         elif claims.expire == 0:
             self.add("lifetime_zero")
-        for name, value in self.values():
-            if value >= rules.ABSOLUTE:
-                self.add("absolute_timestamp", what=name, value=value)
+        for name, value in self.beyond(rules.ABSOLUTE - 1):
+            self.add("absolute_timestamp", what=name, value=value)
         self.outlives(claims.expire or rules.DAY)
 
-    def values(self) -> list[tuple[str, int]]:
+    def beyond(self, end: int) -> list[tuple[str, int]]:
+        """The privileges whose values are greater."""
         return [
             (f"{grant.family}.{granted.name}", granted.value)
             for grant in self.facts.grants
             for granted in grant.privileges
+            if granted.value > end
         ]
 
     def outlives(self, end: int) -> None:
         in_durations = isinstance(self.claims, AccessToken2)
         longer = [
             name
-            for name, value in self.values()
-            if value > end and not (in_durations and value >= rules.ABSOLUTE)
+            for name, value in self.beyond(end)
+            if not (in_durations and value >= rules.ABSOLUTE)
         ]
         if longer:
             self.add("privilege_outlives_token", what=listed(longer))

@@ -13,9 +13,12 @@ from .._numpy import np
 from .._pure import Envelope, SlotKind
 from ..errors import CoreError, MalformedToken
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.number cimport PyNumber_Index
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DATA
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
@@ -201,35 +204,84 @@ cdef class Certificate:
         self.key1_issue_ts = issue_ts
 
 
+# Salts ----------------------------------------------------------------------------------------
+
+cdef enum:
+    DRAWN = 256
+
+# What was drawn and not yet handed out; changed under the GIL only.
+cdef uint32_t _ready[DRAWN]
+cdef int _ready_n = 0
+
+
+cdef uint32_t _random_salt() except 0:
+    global _ready_n
+    cdef uint32_t word
+    cdef int i
+    while _ready_n == 0:
+        drawn = os.urandom(4 * DRAWN)  # meanwhile another thread may do the same
+        if len(drawn) != 4 * DRAWN:
+            raise ValueError("os.urandom gave less than it was asked for")
+        _ready_n = 0
+        for i in range(DRAWN):
+            memcpy(&word, PyBytes_AS_STRING(drawn) + 4 * i, 4)
+            word = (word & 0x7FF_FFFF) + 1
+            if word <= 99_999_999:
+                _ready[_ready_n] = word
+                _ready_n += 1
+    _ready_n -= 1
+    return _ready[_ready_n]
+
+
+def random_salt():
+    return _random_salt()
+
+
+def forget_salts():
+    global _ready_n
+    _ready_n = 0
+
+
+_pure.salt.at_fork(forget_salts)
+
+
 # Deflating ------------------------------------------------------------------------------------
 
-# Working memory that is in nobody's use; taken and given back under the GIL.
-cdef list _spare = []
-
-
 cdef class _Minter:
+    """Working memory. What is in nobody's use is kept in a chain, changed under the GIL only."""
+
     cdef ft_minter *minter
-    cdef ft_output single  # the token of one row, before it becomes a str
+    cdef _Minter next
 
     def __cinit__(self):
         self.minter = ft_minter_new()
         if self.minter == NULL:
             raise MemoryError
-        self.single.data = NULL
-        self.single.size = self.single.capacity = self.single.fixed = 0
 
     def __dealloc__(self):
         ft_minter_free(self.minter)
-        free(self.single.data)
+
+
+cdef _Minter _spare = None
+cdef int _spares = 0
 
 
 cdef _Minter _take():
-    return _spare.pop() if _spare else _Minter()
+    global _spare, _spares
+    cdef _Minter minter = _spare
+    if minter is None:
+        return _Minter()
+    _spare, minter.next = minter.next, None
+    _spares -= 1
+    return minter
 
 
 cdef _give_back(_Minter minter):
-    if len(_spare) < 16:
-        _spare.append(minter)
+    global _spare, _spares
+    if _spares < 16:
+        minter.next = _spare
+        _spare = minter
+        _spares += 1
 
 
 def deflate(bytes data not None):
@@ -311,28 +363,31 @@ def decode(str text not None):
 cdef struct _Check:
     int64_t low, high
     const uint8_t *allowed
-    Py_ssize_t longest
+    Py_ssize_t longest, shortest
+    bint absolute
 
 
 cdef class Layout:
     """Bodies with slots, one for each choice that a row can make.
 
     ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
-    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
-    has one entry a column for `mint_checked`.
+    that only its signature covers (App ID, channel name, uid); the message follows. For
+    `mint_checked`, ``checks`` has one entry a column, and ``choices`` what callers may name each
+    variant by: by default its number.
     """
 
     cdef readonly object envelope
     cdef readonly str prefix
     cdef readonly tuple variants
     cdef readonly tuple checks
+    cdef readonly dict choices
     cdef bytes prefix_bytes
     cdef list kept  # the memory that the structures point into
     cdef ft_layout c
     cdef _Check *c_checks
     cdef object slots
 
-    def __init__(self, envelope, str prefix, variants, checks=()):
+    def __init__(self, envelope, str prefix, variants, checks=(), choices=None):
         self.envelope = Envelope(envelope)
         self.prefix = prefix
         self.variants = tuple([tuple(segments) for segments in variants])
@@ -352,7 +407,11 @@ cdef class Layout:
             self.kept.append(check.allowed)
             self.c_checks[i].low, self.c_checks[i].high = check.low, check.high
             self.c_checks[i].allowed = <const uint8_t *> PyBytes_AS_STRING(check.allowed)
-            self.c_checks[i].longest = check.longest
+            self.c_checks[i].longest, self.c_checks[i].shortest = check.longest, check.shortest
+            self.c_checks[i].absolute = check.absolute
+        if choices is None:
+            choices = {at: at for at in range(len(self.variants))}
+        self.choices = dict(choices)
         self.c.envelope = <ft_envelope> <int> self.envelope
         self.c.prefix = PyBytes_AS_STRING(self.prefix_bytes)
         self.c.prefix_n = len(self.prefix_bytes)
@@ -401,7 +460,11 @@ cdef dict _FIXED = {
 
 
 cdef const void *_address(array) except? NULL:
-    return <const void *> <size_t> array.ctypes.data
+    """Where a contiguous array lies, as long as it lives."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef _array(array, str dtype, Py_ssize_t rows):
@@ -460,37 +523,66 @@ cdef enum:
     MOST_VALUES = 64  # in one token, on the stack
 
 
-cdef struct _Row:
-    # The columns of one row.
-    ft_column columns[MOST_VALUES]
-    uint32_t numbers[MOST_VALUES]
-    int64_t bounds[MOST_VALUES][2]
+cdef inline void _set_text(ft_value *value, const char *text, Py_ssize_t n) noexcept:
+    value.text, value.n = <const uint8_t *> text, n
 
 
-cdef inline void _set_text(_Row *row, Py_ssize_t at, const char *text, Py_ssize_t n) noexcept:
-    row.bounds[at][0], row.bounds[at][1] = 0, n
-    row.columns[at].type = FT_COLUMN_TEXT64
-    row.columns[at].values = row.bounds[at]
-    row.columns[at].data = <const uint8_t *> text
-    row.columns[at].data_n = n
+cdef inline void _set_number(ft_value *value, uint32_t number) noexcept:
+    value.text, value.number = NULL, number
 
 
-cdef inline void _set_number(_Row *row, Py_ssize_t at, uint32_t number) noexcept:
-    # An i16 is read from the low half: the kernels are little-endian throughout.
-    row.numbers[at] = number
-    row.columns[at].type = FT_COLUMN_U32
-    row.columns[at].values = &row.numbers[at]
+# What is at work while one token is minted; the GIL is kept meanwhile.
+cdef _Minter _own = _Minter()
 
 
 cdef _token(
-    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt, _Row *row,
-    uint8_t choice,
+    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt,
+    const ft_value *values, uint8_t choice,
 ):
+    cdef uint8_t stream[FT_ONE_STREAM]
+    cdef size_t n
+    cdef char *text
+    certificate.at(issue_ts)
+    n = ft_one(
+        &layout.c, &layout.c.variants[choice], values, issue_ts, salt, &certificate.key,
+        certificate.key1, ft_minter_deflate(_own.minter), stream,
+    )
+    if n == 0:
+        return _long_token(layout, certificate, issue_ts, salt, values, choice)
+    token = PyUnicode_New(layout.c.prefix_n + ft_base64_size(n), 127)
+    text = <char *> PyUnicode_DATA(token)
+    memcpy(text, layout.c.prefix, layout.c.prefix_n)
+    ft_base64_encode(stream, n, text + layout.c.prefix_n)
+    return token
+
+
+cdef _long_token(
+    Layout layout, Certificate certificate, uint32_t issue_ts, uint32_t salt,
+    const ft_value *values, uint8_t choice,
+):
+    """The same as the batch of one row."""
     cdef ft_rows rows
+    cdef ft_column columns[MOST_VALUES]
+    cdef int64_t bounds[MOST_VALUES][2]
     cdef ft_mint_result result
     cdef int64_t offsets[2]
-    cdef _Minter minter
-    certificate.at(issue_ts)
+    cdef size_t i, at
+    cdef const ft_segment *segment
+    for i in range(layout.c.variants[choice].count):
+        segment = &layout.c.variants[choice].segments[i]
+        if segment.kind == FT_CONSTANT or segment.kind == FT_ISSUE_TS or segment.kind == FT_SALT:
+            continue
+        at = segment.column
+        if values[at].text == NULL:
+            # An i16 is read from the low half: the kernels are little-endian throughout.
+            columns[at].type = FT_COLUMN_U32
+            columns[at].values = &values[at].number
+        else:
+            bounds[at][0], bounds[at][1] = 0, values[at].n
+            columns[at].type = FT_COLUMN_TEXT64
+            columns[at].values = bounds[at]
+            columns[at].data = values[at].text
+            columns[at].data_n = values[at].n
     rows.certificate = certificate.text
     rows.certificate_n = certificate.n
     rows.certificate_key = &certificate.key
@@ -498,20 +590,18 @@ cdef _token(
     rows.issue_ts = &issue_ts
     rows.issue_ts_varies = 0
     rows.salts = &salt
-    rows.columns = row.columns
+    rows.columns = columns
     rows.choices = &choice
     rows.skip = NULL
-    minter = _take()
-    minter.single.size = 0
+    cdef _Buffer buffer = _Buffer()
+    cdef _Minter minter = _take()
     result = ft_mint(
-        minter.minter, &layout.c, &rows, 0, 1, &minter.single, offsets, _deflate_long
+        minter.minter, &layout.c, &rows, 0, 1, &buffer.output, offsets, _deflate_long
     )
-    token = None
-    if result.status == FT_MINT_OK:
-        token = PyUnicode_New(minter.single.size, 127)
-        memcpy(PyUnicode_DATA(token), minter.single.data, minter.single.size)
     _give_back(minter)
     _check(result)
+    token = PyUnicode_New(buffer.output.size, 127)
+    memcpy(PyUnicode_DATA(token), buffer.output.data, buffer.output.size)
     return token
 
 
@@ -523,7 +613,7 @@ def mint_one(
     values,
     choice=0,
 ):
-    cdef _Row row
+    cdef ft_value ready[MOST_VALUES]
     cdef Py_ssize_t at, count = len(values)
     if count > MOST_VALUES:
         return _pure.mint_one(layout, certificate, issue_ts, salt, values, choice)
@@ -539,75 +629,121 @@ def mint_one(
         at = segment.column
         value = values[at]
         if (segment.kind == FT_STR or segment.kind == FT_RAW) and isinstance(value, bytes):
-            _set_text(&row, at, PyBytes_AS_STRING(value), len(value))
+            _set_text(&ready[at], PyBytes_AS_STRING(value), len(value))
         elif segment.kind == FT_I16:
             if not -0x8000 <= value <= 0x7FFF:
                 raise OverflowError(f"{value} does not fit i16")
-            _set_number(&row, at, value & 0xFFFF)
+            _set_number(&ready[at], value & 0xFFFF)
         else:
-            _set_number(&row, at, _u32(value))
-    return _token(layout, certificate, _u32(issue_ts), _u32(salt), &row, choice)
+            _set_number(&ready[at], _u32(value))
+    return _token(layout, certificate, _u32(issue_ts), _u32(salt), ready, choice)
+
+
+cdef bint _plain_int(value, int64_t *number):
+    """Sets a number that is a plain int and fits."""
+    cdef int overflow = 0
+    if type(value) is not int:
+        return False
+    number[0] = PyLong_AsLongLongAndOverflow(value, &overflow)
+    return not overflow
 
 
 cdef bint _plain_u32(value, uint32_t *number):
-    """Sets a number that is a plain int and fits."""
-    cdef int overflow
-    cdef int64_t wide
-    if type(value) is not int:
+    cdef int64_t wide = 0
+    if not _plain_int(value, &wide) or wide >> 32:  # a negative number has bits there too
         return False
-    wide = PyLong_AsLongLongAndOverflow(value, &overflow)
     number[0] = <uint32_t> wide
-    return not overflow and 0 <= wide <= 0xFFFF_FFFF
+    return True
+
+
+cdef const char *_plain_text(value, Py_ssize_t *n):
+    """The UTF-8 of a plain str; NULL if it is none, or no valid Unicode."""
+    if type(value) is not str:
+        return NULL
+    if PyUnicode_IS_ASCII(value):
+        n[0] = PyUnicode_GET_LENGTH(value)
+        return <const char *> PyUnicode_DATA(value)
+    try:
+        return PyUnicode_AsUTF8AndSize(value, n)
+    except UnicodeEncodeError:
+        return NULL
+
+
+cdef bint _set_checked(
+    ft_value *ready, value, const _Check *check, uint32_t issue_ts
+) except -1:
+    """Sets a value that passes its check; else it is False."""
+    cdef int64_t number = 0
+    cdef const uint8_t *allowed = check.allowed
+    cdef const char *text
+    cdef Py_ssize_t n = 0, i = 0
+    if _plain_int(value, &number):
+        if not check.low <= number <= check.high:
+            return False
+        if check.absolute:
+            number += issue_ts
+            if number >> 32:
+                return False
+        _set_number(ready, <uint32_t> number)
+        return True
+    text = _plain_text(value, &n)
+    if text == NULL or not check.shortest <= n <= check.longest:
+        return False
+    while i < n and allowed[<uint8_t> text[i]]:
+        i += 1
+    _set_text(ready, text, n)
+    return i == n
+
+
+cdef Py_ssize_t _variant(Layout layout, choice) except -2:
+    """The variant that a caller named; -1 for none."""
+    cdef PyObject *variant
+    if type(choice) is bool:
+        return -1
+    try:
+        variant = PyDict_GetItemWithError(layout.choices, choice)
+    except TypeError:  # it can't be a key
+        return -1
+    return -1 if variant == NULL else <object> variant
 
 
 def mint_checked(
     Layout layout not None,
     Certificate certificate not None,
+    clock,
     issue_ts,
     salt,
-    values,
+    tuple values not None,
     choice=0,
 ):
-    cdef _Row row
-    cdef Py_ssize_t at, n, i, count = len(layout.checks)
-    cdef _Check *check
-    cdef int64_t number
-    cdef int overflow
-    cdef const char *text
-    cdef uint8_t good
+    cdef ft_value ready[MOST_VALUES]
+    cdef Py_ssize_t variant, at, count = len(layout.checks)
+    cdef double now
     cdef uint32_t issued, salted
-    if not (_plain_u32(issue_ts, &issued) and _plain_u32(salt, &salted)):
-        return None
     if count != len(values):
         raise ValueError("values must be as many as the layout's checks")
     if count > MOST_VALUES:
-        return _pure.mint_checked(layout, certificate, issue_ts, salt, values, choice)
-    if not 0 <= choice < len(layout.variants):
-        raise IndexError("tuple index out of range")
-    for at in range(count):
-        value = values[at]
-        check = &layout.c_checks[at]
-        if type(value) is int:
-            number = PyLong_AsLongLongAndOverflow(value, &overflow)
-            if overflow or not check.low <= number <= check.high:
-                return None
-            _set_number(&row, at, <uint32_t> number)
-        elif type(value) is str:
-            try:
-                text = PyUnicode_AsUTF8AndSize(value, &n)
-            except UnicodeEncodeError:
-                return None
-            if not 0 < n <= check.longest:
-                return None
-            good = 1
-            for i in range(n):
-                good &= check.allowed[<uint8_t> text[i]] != 0
-            if not good:
-                return None
-            _set_text(&row, at, text, n)
-        else:
+        return _pure.mint_checked(layout, certificate, clock, issue_ts, salt, values, choice)
+    if issue_ts is None:
+        now = clock()
+        if not -1 < now < 4294967296.0:
             return None
-    return _token(layout, certificate, issued, salted, &row, choice)
+        issued = <uint32_t> now
+    elif not _plain_u32(issue_ts, &issued):
+        return None
+    if salt is None:
+        salted = _random_salt()
+    elif not _plain_u32(salt, &salted):
+        return None
+    for at in range(count):
+        if not _set_checked(&ready[at], values[at], &layout.c_checks[at], issued):
+            return None
+    variant = _variant(layout, choice)
+    if variant < 0:
+        return None
+    if <size_t> variant >= layout.c.variant_count:
+        raise IndexError("tuple index out of range")
+    return _token(layout, certificate, issued, salted, ready, variant)
 
 
 cdef class _Columns:
@@ -694,7 +830,7 @@ cdef class _Buffer:
 
     def __cinit__(self):
         self.output.data = NULL
-        self.output.size = self.output.capacity = 0
+        self.output.size = self.output.capacity = self.output.fixed = 0
 
     def __dealloc__(self):
         free(self.output.data)

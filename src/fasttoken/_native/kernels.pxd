@@ -103,6 +103,17 @@ cdef extern from "kernels/mint.h" nogil:
                            size_t start, size_t stop, ft_output *output, int64_t *offsets,
                            ft_deflate_long deflate_long)
 
+cdef extern from "kernels/one.h" nogil:
+    enum:
+        FT_ONE_STREAM
+    ctypedef struct ft_value:
+        const uint8_t *text
+        size_t n
+        uint32_t number
+    size_t ft_one(const ft_layout *layout, const ft_variant *variant, const ft_value *values,
+                  uint32_t issue_ts, uint32_t salt, const ft_hmac_key *certificate_key,
+                  const uint8_t *key1, ft_deflate_work *work, uint8_t *stream)
+
 cdef extern from "kernels/accept.h" nogil:
     ctypedef struct ft_pattern_field:
         const uint8_t *allowed

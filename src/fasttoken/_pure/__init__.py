@@ -18,6 +18,7 @@ from .batch import (
 from .deflate import deflate, inflate
 from .encode import decode, encode
 from .pack import crc32, pack_i16, pack_map32, pack_str, pack_u16, pack_u32
+from .salt import forget_salts, random_salt
 from .sign import Certificate, hmac_sha256
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "decode",
     "deflate",
     "encode",
+    "forget_salts",
     "hmac_sha256",
     "inflate",
     "mint",
@@ -47,6 +49,7 @@ __all__ = [
     "pack_str",
     "pack_u16",
     "pack_u32",
+    "random_salt",
     "suspects",
     "text_column",
     "token_list",

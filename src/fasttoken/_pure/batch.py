@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -10,6 +10,7 @@ from .._numpy import np
 from .deflate import deflate
 from .encode import encode
 from .pack import crc32, pack_i16, pack_str, pack_u32
+from .salt import random_salt
 from .sign import Certificate
 
 if TYPE_CHECKING:
@@ -42,13 +43,19 @@ class Envelope(IntEnum):
 
 
 class Check(NamedTuple):
-    """What a column may hold without a second look: integers in ``low..high``, and texts of 1 to
-    ``longest`` bytes whose entries in the table ``allowed`` (256 bytes) are not 0."""
+    """What a column may hold without a second look: integers in ``low..high``, and texts of
+    ``shortest`` to ``longest`` bytes whose entries in the table ``allowed`` (256 bytes) are not 0.
+
+    ``absolute``: an integer is given in seconds from the issue timestamp, and the token holds the
+    absolute time.
+    """
 
     low: int = 1
     high: int = 0
     allowed: bytes = bytes(256)
     longest: int = 0
+    shortest: int = 1
+    absolute: bool = False
 
     def passes(self, value: object) -> bool:
         """Whether a value is a plain int or str that needs no second look."""
@@ -60,7 +67,8 @@ class Check(NamedTuple):
             text = value.encode()
         except UnicodeEncodeError:
             return False
-        return 0 < len(text) <= self.longest and all(self.allowed[byte] for byte in text)
+        fits = self.shortest <= len(text) <= self.longest
+        return fits and all(self.allowed[byte] for byte in text)
 
 
 _U32 = Check(0, 0xFFFF_FFFF)
@@ -73,8 +81,9 @@ class Layout:
     """Bodies with slots, one for each choice that a row can make.
 
     ``prefix`` is what a token begins with. A body of the 006 envelope starts with three segments
-    that only its signature covers (App ID, channel name, uid); the message follows. ``checks``
-    has one entry a column for `mint_checked`.
+    that only its signature covers (App ID, channel name, uid); the message follows. For
+    `mint_checked`, ``checks`` has one entry a column, and ``choices`` what callers may name each
+    variant by: by default its number.
     """
 
     def __init__(
@@ -83,11 +92,15 @@ class Layout:
         prefix: str,
         variants: Sequence[Sequence[Segment]],
         checks: Sequence[Check] = (),
+        choices: Mapping[object, int] | None = None,
     ) -> None:
         self.envelope = envelope
         self.prefix = prefix
         self.variants = tuple(tuple(segments) for segments in variants)
         self.checks = tuple(checks)
+        self.choices: dict[object, int] = {at: at for at in range(len(self.variants))}
+        if choices is not None:
+            self.choices = dict(choices)
 
 
 Value: TypeAlias = int | bytes  # what one row has in a column
@@ -144,25 +157,40 @@ def mint_one(
 def mint_checked(
     layout: Layout,
     certificate: Certificate,
-    issue_ts: int,
-    salt: int,
-    values: Sequence[object],
-    choice: int = 0,
+    clock: Callable[[], float],
+    issue_ts: int | None,
+    salt: int | None,
+    values: tuple[object, ...],
+    choice: object = 0,
 ) -> str | None:
-    """One token, as `mint_one` makes it, or None if a value needs a second look.
+    """One token, as `mint_one` makes it, or None if anything needs a second look.
 
-    ``issue_ts`` and ``salt`` are plain if they are ints that fit u32; ``values`` has what the
-    caller gave for each column.
+    ``values`` has what the caller gave for each column, ``choice`` how it named the variant.
+    ``issue_ts`` and ``salt`` are plain if they are ints that fit u32; None is what ``clock``
+    says, in Unix seconds, and a random salt.
     """
-    if not (_U32.passes(issue_ts) and _U32.passes(salt)):
+    issued = int(clock()) if issue_ts is None else issue_ts
+    salted = random_salt() if salt is None else salt
+    if not (_U32.passes(issued) and _U32.passes(salted)):
         return None
     ready: list[Value] = []
     for value, check in zip(values, layout.checks, strict=True):
-        if check.passes(value):
-            ready.append(value.encode() if isinstance(value, str) else value)  # type: ignore[arg-type]
-        else:
+        if not check.passes(value):
             return None
-    return mint_one(layout, certificate, issue_ts, salt, ready, choice)
+        if isinstance(value, str):
+            value = value.encode()
+        elif check.absolute and isinstance(value, int):
+            value += issued
+            if not _U32.passes(value):
+                return None
+        ready.append(value)  # type: ignore[arg-type]
+    try:
+        variant = None if type(choice) is bool else layout.choices.get(choice)
+    except TypeError:  # it can't be a key
+        return None
+    if variant is None:
+        return None
+    return mint_one(layout, certificate, issued, salted, ready, variant)
 
 
 def mint_bound(layout: Layout, columns: Sequence[Column], start: int, stop: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from .._core import (
@@ -29,6 +30,7 @@ NAME = "access_token2"
 PREFIX = "007"
 INFLATE_LIMIT = 65_536  # bytes: a stream that holds more is a bomb, not a token
 SIGNATURE_BYTES = 32
+_TYPE = attrgetter("TYPE")
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,11 @@ def uid_value(text: str) -> int | str:
 def pack_permissions(permissions: Mapping[int, Mapping[int, Any]]) -> bytes:
     """RTM2's nested maps: resource -> permission -> names, keys ascending."""
     packed = pack_u16(len(permissions))
-    for resource in sorted(permissions):
-        granted = permissions[resource]
+    for resource, granted in sorted(permissions.items()):
         packed += pack_u16(resource) + pack_u16(len(granted))
-        for permission in sorted(granted):
-            names = granted[permission]
+        for permission, names in sorted(granted.items()):
             packed += pack_u16(permission) + pack_u16(len(names))
-            packed += b"".join(pack_str(name.encode()) for name in names)
+            packed += b"".join([pack_str(name.encode()) for name in names])
     return packed
 
 
@@ -126,7 +126,7 @@ def pack_service(service: Service) -> bytes:
 
 def by_type(services: Sequence[Service]) -> list[Service]:
     """Services in the order of a token: by ascending type, then as they were added."""
-    return sorted(services, key=lambda service: service.TYPE)
+    return sorted(services, key=_TYPE)
 
 
 def pack(claims: AccessToken2) -> bytes:

@@ -9,6 +9,7 @@ from ..errors import MalformedToken
 _u16 = struct.Struct("<H").unpack_from
 _u32 = struct.Struct("<I").unpack_from
 _i16 = struct.Struct("<h").unpack_from
+_entry = struct.Struct("<HI")
 
 
 class Reader:
@@ -46,7 +47,9 @@ class Reader:
             raise MalformedToken("field", f"{field} is not UTF-8") from None
 
     def map32(self, field: str) -> dict[int, int]:
-        return {self.u16(field): self.u32(field) for _ in range(self.u16(field))}
+        size = _entry.size * self.u16(field)
+        start = self._take(field, size)
+        return dict(_entry.iter_unpack(self.data[start : start + size]))
 
     def end(self) -> None:
         """Refuses bytes behind the last field."""

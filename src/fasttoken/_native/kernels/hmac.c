@@ -26,6 +26,12 @@ typedef struct {
     size_t scratch; /* most scratch used so far */
 } plan;
 
+/* Not an initialiser, which would clear all the rows. */
+static void plan_path(plan *p, const ft_cpu_path *path) {
+    p->path = path;
+    p->scratch = 0;
+}
+
 static void plan_rows(plan *p, size_t count) {
     for (size_t i = 0; i < count; i++) p->rows[i] = (uint16_t)i;
     p->total = p->abreast = count;
@@ -38,6 +44,7 @@ static void plan_messages(plan *p, const size_t *n, size_t count) {
     uint8_t blocks[CHUNK];
     size_t most = 0, least = LONG;
     plan_rows(p, count);
+    if (count == 1) return;
     for (size_t i = 0; i < count; i++) {
         size_t b = n[i] < 64 * LONG - 8 ? (n[i] + 8) / 64 : LONG;
         blocks[i] = (uint8_t)b;
@@ -78,7 +85,8 @@ static const ft_sha256_group *plan_next(plan *p, const uint16_t **rows, size_t *
 static void key_init_many(const ft_cpu_path *path, ft_hmac_key *keys,
                           const uint8_t *const *secrets, const size_t *n, size_t count) {
     _Alignas(64) uint8_t scratch[FT_SHA256_SCRATCH];
-    plan p = {.path = path, .scratch = 0};
+    plan p;
+    plan_path(&p, path);
     const ft_sha256_group *group;
     const uint16_t *rows;
     size_t size;
@@ -94,7 +102,8 @@ static void hmac_many(const ft_cpu_path *path, const ft_hmac_key *keys, size_t k
                       const uint8_t *const *messages, const size_t *n, uint8_t (*macs)[32],
                       size_t count) {
     _Alignas(64) uint8_t scratch[FT_SHA256_SCRATCH];
-    plan p = {.path = path, .scratch = 0};
+    plan p;
+    plan_path(&p, path);
     const ft_sha256_group *group;
     const uint16_t *rows;
     size_t size;
@@ -111,7 +120,8 @@ static void sign_007_many(const ft_cpu_path *path, const uint8_t key1[32], const
                           const uint8_t *const *bodies, const size_t *n, uint8_t (*macs)[32],
                           size_t count) {
     _Alignas(64) uint8_t scratch[FT_SHA256_SCRATCH];
-    plan p = {.path = path, .scratch = 0};
+    plan p;
+    plan_path(&p, path);
     const ft_sha256_group *group;
     const uint16_t *rows;
     size_t size;
