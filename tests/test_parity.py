@@ -1020,8 +1020,8 @@ def test_native_refuses_columns_it_can_not_read(native):
     native.mint(layout, certificate, *good)
 
     def fails(error, layout, **changes):
-        names = "issue_ts salts columns choices skip start stop room begins".split()
-        arguments = {**dict(zip(names, good, strict=True)), **changes}
+        names = ["issue_ts", "salts", "columns", "choices", "skip", "start", "stop"]
+        arguments = {**dict(zip([*names, "room", "begins"], good, strict=True)), **changes}
         with pytest.raises(error):
             native.mint(layout, certificate, *arguments.values())
 
