@@ -29,6 +29,7 @@ COMMANDS = (
     "explain",
     "verify-file",
     "migrate",
+    "serve",
     "backend",
 )
 

@@ -1,0 +1,307 @@
+"""A request's way through the server.
+
+A route is found by its path in a dictionary; Starlette routes only the paths with parameters and
+the demonstration's files. Then, for each alike: the address is counted, the caller told, the body
+read, the handler asked, the answer sent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from time import perf_counter
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.routing import BaseRoute, Router
+from starlette.routing import Route as StarletteRoute
+
+from ..errors import FieldError, RowsError
+from . import api, compat, demo, faults
+from .audit import AuditLog
+from .auth import Authenticator, Caller
+from .cors import CorsHeaders
+from .desk import Desk
+from .limits import Limiter
+from .metrics import Meter
+from .policy import Rules
+from .settings import Settings
+
+log = logging.getLogger("fasttoken.server")
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+JSON = (b"content-type", b"application/json")
+PROBLEM = (b"content-type", b"application/problem+json")
+NO_STORE = (b"cache-control", b"no-store")
+ANY = "*"  # the method of a route that takes what no other route of its path does
+
+
+class Request:
+    """A request: what a handler sees of it. ``body`` has been read, ``caller`` is known."""
+
+    __slots__ = ("address", "body", "caller", "headers", "method", "path", "path_params", "scope")
+
+    def __init__(self, scope: Any) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        client = scope["client"]
+        self.address: str = client[0] if client else ""
+        self.path_params: dict[str, str] = scope.get("path_params") or {}
+        self.body = b""
+        self.caller = NOBODY
+
+    def header(self, name: bytes) -> str:
+        """A header by its name in lower case; ``""`` if it is not there."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def query(self) -> dict[str, str]:
+        """The query's values, the first where a name stands twice. `BadRequest` if unreadable."""
+        try:
+            text = self.scope["query_string"].decode("ascii")
+            found = parse_qs(text, True, True, errors="strict", max_num_fields=64) if text else {}
+        except ValueError:
+            raise faults.BadRequest("the query can't be read") from None
+        return {name: values[0] for name, values in found.items()}
+
+    def json(self, decoder: msgspec.json.Decoder[Any]) -> Any:
+        """The body, decoded. `BadRequest` says what is wrong with it."""
+        try:
+            return decoder.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise faults.BadRequest(str(error) or "the body is nested too deeply") from None
+
+
+NOBODY = Caller("", {}, "")
+
+
+class Answer(NamedTuple):
+    """An answer: a status, a body (or a stream of pieces) and headers."""
+
+    status: int
+    body: bytes | AsyncIterator[bytes]
+    headers: Headers = (JSON, NO_STORE)
+
+
+Handler: TypeAlias = Callable[[Request, Desk], Awaitable[Answer]]
+Renderer: TypeAlias = Callable[[Exception, Request], Answer]
+
+
+def problem(error: Exception, request: Request) -> Answer:
+    """An error as RFC 9457 problem details."""
+    status = faults.status_of(error)
+    data: dict[str, Any] = {"title": faults.title(status), "status": status}
+    headers: Headers = (PROBLEM, NO_STORE)
+    if isinstance(error, faults.Fault):
+        data["detail"] = error.detail
+        headers += error.headers
+    elif isinstance(error, FieldError):
+        data |= {"detail": str(error), "field": error.field, "rule": error.rule}
+        if error.mend:
+            data["mend"] = error.mend
+    elif isinstance(error, RowsError):
+        data["detail"] = str(error)
+    return Answer(status, msgspec.json.encode(data), headers)
+
+
+class Route(NamedTuple):
+    """One route: a method (or `ANY`), a path, its handler, and how its errors look.
+
+    A path may have parameters in Starlette's form, ``/rtc/{channel}``. ``public`` routes answer
+    without a caller. ``body_bytes`` is the route's own limit of a body, None for the usual one.
+    ``fail`` may render exceptions in the form of a family of routes. ``cors=False`` is for routes
+    that send CORS headers of their own.
+    """
+
+    method: str
+    path: str
+    answer: Handler
+    fail: Renderer = problem
+    public: bool = False
+    body_bytes: int | None = None
+    cors: bool = True
+
+
+class App:
+    """The ASGI application."""
+
+    audit: AuditLog
+
+    def __init__(self, settings: Settings) -> None:
+        self.meter = Meter(settings.metrics)
+        self.set_up(settings)
+
+    def set_up(self, settings: Settings) -> None:
+        """Takes settings, at the start and again whenever they changed.
+
+        Requests under way end with what they began with. `FieldError` leaves all as it was.
+        """
+        project = settings.project.open()
+        old: Settings | None = getattr(self, "settings", None)
+        rules = Rules(settings.policy, settings.dev)
+        authenticator = Authenticator(settings.auth, settings.dev)
+        cors = CorsHeaders(settings.cors, settings.dev)
+        # What counts or holds a file open is kept as long as its settings are the same.
+        if old is None or old.limits != settings.limits:
+            self.limiter = Limiter(settings.limits)
+        if old is None or old.audit != settings.audit:
+            if old is not None:
+                self.audit.close()
+            self.audit = AuditLog(settings.audit)
+        self.authenticator, self.cors = authenticator, cors
+        self.desk = Desk(project, settings.tokens, rules, self.audit, self.meter)
+        if old is None or old.compat != settings.compat or old.tokens != settings.tokens:
+            self._route(settings)
+        self.settings = settings
+
+    def _route(self, settings: Settings) -> None:
+        self._routes: dict[str, dict[str, Route]] = {}
+        for route in (*api.routes(settings, self), *compat.routes(settings)):
+            methods = self._routes.setdefault(route.path, {})
+            methods[route.method] = route
+            if route.method == "GET":
+                methods.setdefault("HEAD", route)
+        patterns: list[BaseRoute] = [
+            StarletteRoute(path, _Pattern(self, methods))
+            for path, methods in self._routes.items()
+            if "{" in path
+        ]
+        self._routes = {path: found for path, found in self._routes.items() if "{" not in path}
+        self._rest = Router(
+            [*patterns, *demo.routes(settings)], redirect_slashes=False, default=self._nowhere
+        )
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            methods = self._routes.get(scope["path"])
+            if methods is not None:
+                await self.serve(methods, scope, receive, send)
+            else:
+                await self._rest(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def serve(self, methods: dict[str, Route], scope: Any, receive: Any, send: Any) -> None:
+        """Answers a request for a path that has routes for some methods."""
+        started = perf_counter()
+        request = Request(scope)
+        route = methods.get(request.method) or methods.get(ANY) or _no_route(methods)
+        try:
+            await self.limiter.address(request)
+            preflight = None
+            if request.method == "OPTIONS" and route.cors:
+                preflight = self.cors.preflight(request, tuple(methods))
+            if preflight is not None:
+                answer = preflight
+            else:
+                if not route.public:
+                    request.caller = await self.authenticator.caller(request)
+                    await self.limiter.caller(request.caller)
+                if not await self._read(request, receive, route.body_bytes):
+                    return
+                answer = await route.answer(request, self.desk)
+        except (faults.Fault, FieldError, RowsError) as error:
+            answer = self._failed(route, request, error)
+        except Exception as error:
+            log.exception("%s %s failed", request.method, route.path)
+            answer = self._failed(route, request, error)
+        headers = answer.headers
+        if route.cors and b"origin" in request.headers:
+            headers += self.cors.headers(request)
+        await _send(send, answer.status, headers, answer.body)
+        self.meter.answered(route.path, answer.status, perf_counter() - started)
+
+    def _failed(self, route: Route, request: Request, error: Exception) -> Answer:
+        if isinstance(error, faults.Fault) and error.status in (401, 429):
+            self.audit.refused(None if request.caller is NOBODY else request.caller, None, error)
+        return route.fail(error, request)
+
+    async def _read(self, request: Request, receive: Any, limit: int | None) -> bool:
+        """Reads the body. False if the client went away. How long it may take is for the
+        protocol to say (`limits.http_protocol`)."""
+        message = await receive()
+        if message["type"] != "http.request":
+            return False
+        body, most = message["body"], self.settings.limits.body_bytes if limit is None else limit
+        if message["more_body"]:
+            pieces = [body]
+            length = len(body)
+            while message["more_body"] and length <= most:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return False
+                pieces.append(message["body"])
+                length += len(message["body"])
+            body = b"".join(pieces)
+        if len(body) > most:
+            close = ((b"connection", b"close"),)
+            raise faults.TooLarge(f"the body must be at most {most} bytes", close)
+        request.body = body
+        return True
+
+    async def _nowhere(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await self.serve({ANY: _NOWHERE}, scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self.audit.close()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+
+class _Pattern:
+    """What Starlette calls for a path with parameters."""
+
+    def __init__(self, app: App, methods: dict[str, Route]) -> None:
+        self._app = app
+        self._methods = methods
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app.serve(self._methods, scope, receive, send)
+
+
+async def _send(
+    send: Any,
+    status: int,
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes | AsyncIterator[bytes],
+) -> None:
+    if isinstance(body, bytes):
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await send({"type": "http.response.body", "body": body})
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    async for piece in body:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _not_found(request: Request, desk: Desk) -> Answer:
+    raise faults.NotFound("no route has this path")
+
+
+_NOWHERE = Route(ANY, "(none)", _not_found, public=True)
+
+
+def _no_route(methods: dict[str, Route]) -> Route:
+    """The route that says which methods a path takes."""
+    allowed = ", ".join(methods)
+    path = next(iter(methods.values())).path
+
+    async def wrong_method(request: Request, desk: Desk) -> Answer:
+        header = ((b"allow", allowed.encode()),)
+        raise faults.WrongMethod(f"this path takes {allowed}", header)
+
+    return Route(ANY, path, wrong_method, public=True)
+
+
+def create_app(settings: Settings) -> App:
+    """The server as an ASGI application."""
+    return App(settings)

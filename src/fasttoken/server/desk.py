@@ -1,0 +1,171 @@
+"""The one place where a token is minted for a caller.
+
+What keeps callers safe stands here or deeper (`fasttoken.rules`), never in a route: a uid out of
+range, an empty channel name, a wildcard and a lifetime above the longest are refused whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import time
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from ..errors import FieldError
+from ..project import PUBLISHER_PRIVILEGES, Project
+from ..rules import DAY
+from ..services import Role, Rtc, Rtm, Service
+from .audit import AuditLog
+from .auth import Caller
+from .faults import Fault
+from .metrics import Meter
+from .policy import Rules
+from .settings import TokenDefaults
+
+Version: TypeAlias = Literal["007", "006"]
+RENEW_BEFORE = 30  # seconds: when Agora's SDKs say that the privilege will expire
+
+
+class RtcOrder(msgspec.Struct, frozen=True):
+    """What nearly all ask for: to join one RTC channel in a role. See `Project.rtc_token`.
+
+    ``expire`` and ``privilege_expire`` are in seconds from now; 0 for a privilege lasts as long as
+    the token.
+    """
+
+    channel_name: str
+    uid: int | str
+    role: Role = Role.PUBLISHER
+    expire: int = 3600
+    privilege_expire: int = 0
+    version: Version = "007"
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """The same as services, as an `Order` has them."""
+        wanted = PUBLISHER_PRIVILEGES if self.role is Role.PUBLISHER else PUBLISHER_PRIVILEGES[:1]
+        privileges = dict.fromkeys(wanted, self.privilege_expire)
+        return (Rtc(self.channel_name, self.uid, privileges),)
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A token for any services; privileges and ``expire`` are in seconds from now.
+
+    Version 006 has RTM alone here: its RTC tokens are an `RtcOrder`.
+    """
+
+    services: tuple[Service, ...]
+    expire: int = 3600
+    version: Version = "007"
+
+
+AnyOrder: TypeAlias = RtcOrder | Order
+
+
+class Minted(msgspec.Struct, frozen=True):
+    """A token; when it was issued, when the first thing in it ends, when to fetch the next one.
+
+    All times are Unix seconds.
+    """
+
+    token: str
+    issued_at: int
+    expires_at: int
+    renew_at: int
+
+
+def _renew_at(issued_at: int, expires_at: int) -> int:
+    """Half a minute before the end; half the time where that is less than a minute."""
+    return max(expires_at - RENEW_BEFORE, (issued_at + expires_at) // 2)
+
+
+class Desk:
+    """Mints for callers: policy, rules, project, audit log, metrics, in this order."""
+
+    def __init__(
+        self,
+        project: Project,
+        defaults: TokenDefaults,
+        rules: Rules,
+        audit: AuditLog,
+        meter: Meter,
+    ) -> None:
+        self.project = project
+        self.defaults = defaults
+        self.rules = rules
+        self.audit = audit
+        self.meter = meter
+
+    def mint(self, caller: Caller, order: AnyOrder) -> Minted:
+        """A token for a caller. `Forbidden` if the policy does not grant it, `FieldError` for a
+        value that breaks a rule."""
+        now = int(time())
+        try:
+            self.rules.check(caller, order)
+            token, ends = (
+                self._rtc(order, now) if type(order) is RtcOrder else self._any(order, now)
+            )
+        except (Fault, FieldError) as error:
+            self.audit.refused(caller, order, error)
+            raise
+        minted = Minted(token, now, now + ends, _renew_at(now, now + ends))
+        self.audit.minted(caller, order, minted)
+        self.meter.minted(order)
+        return minted
+
+    def _rtc(self, order: Any, now: int) -> tuple[str, int]:
+        expire, privilege_expire = order.expire, order.privilege_expire
+        self._lifetime("expire", expire)
+        if order.version == "006":
+            token = self.project.rtc_token_006(
+                order.channel_name, order.uid, order.role, expire, issue_ts=now
+            )
+            return token, expire
+        if privilege_expire:
+            self._lifetime("privilege_expire", privilege_expire)
+        token = self.project.rtc_token(
+            order.channel_name,
+            order.uid,
+            order.role,
+            expire,
+            privilege_expire=privilege_expire,
+            issue_ts=now,
+            strict_lifetime=True,
+        )
+        return token, min(expire, privilege_expire or expire)
+
+    def _any(self, order: Any, now: int) -> tuple[str, int]:
+        ends = self.check_lifetimes(order)
+        if order.version == "006":
+            if len(order.services) != 1 or type(order.services[0]) is not Rtm:
+                raise FieldError("services", "must be RTM alone in version 006")
+            [service] = order.services
+            return self.project.rtm_token_006(service.user_id, order.expire, issue_ts=now), ends
+        token = self.project.token(order.services, order.expire, issue_ts=now, strict_lifetime=True)
+        return token, ends
+
+    def check_lifetimes(self, order: Any) -> int:
+        """The seconds until the first thing in an order's token ends. `FieldError` if anything in
+        it lasts too long."""
+        ends: int = order.expire
+        self._lifetime("expire", ends)
+        for service in order.services:
+            for value in service.privileges.values():
+                if value:
+                    self._lifetime("privileges", value)
+                    ends = min(ends, value)
+        return ends
+
+    def _lifetime(self, field: str, seconds: Any) -> None:
+        if type(seconds) is int and 0 < seconds <= self.defaults.longest:
+            return
+        if type(seconds) is not int:
+            raise FieldError(field, f"must be an integer, not {type(seconds).__name__}")
+        mend = "Agora ends every token after 24 hours" if self.defaults.longest == DAY else ""
+        raise FieldError(field, f"must be in 1..{self.defaults.longest} seconds", mend)
+
+    def verify(self, caller: Caller, tokens: Sequence[str], **asked: Any) -> list[dict[str, Any]]:
+        """The verdicts about tokens, as `Verdict.to_data` has them, for a caller who may ask."""
+        self.rules.check_verify(caller)
+        return [self.project.verify(token, **asked).to_data() for token in tokens]

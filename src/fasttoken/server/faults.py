@@ -1,0 +1,92 @@
+"""What goes wrong with a request, as exceptions that know their HTTP status.
+
+A rule of a token's fields is a `fasttoken.FieldError`, from wherever it is raised. Each is rendered
+by its route: the native API answers with RFC 9457 problem details, a compatible route as its
+original does.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from ..errors import FastTokenError, FieldError, RowsError
+
+
+class Fault(FastTokenError):
+    """A request that can't be served. ``detail`` is for the caller: it holds no secret.
+
+    ``headers`` go into the answer.
+    """
+
+    status: ClassVar[int] = 400
+
+    def __init__(self, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers
+
+
+class BadRequest(Fault):
+    """The request can't be read: its JSON, its query, its path."""
+
+
+class Unauthorized(Fault):
+    """The caller is not known: no API key, no JWT, or one that does not hold."""
+
+    status = 401
+
+
+class Forbidden(Fault):
+    """The caller is known, and the policy does not grant what was asked."""
+
+    status = 403
+
+
+class NotFound(Fault):
+    """No route has this path."""
+
+    status = 404
+
+
+class WrongMethod(Fault):
+    """The path is there, for other methods."""
+
+    status = 405
+
+
+class TooSlow(Fault):
+    """The request did not arrive in time."""
+
+    status = 408
+
+
+class TooLarge(Fault):
+    """The body is longer than the limit."""
+
+    status = 413
+
+
+class TooMany(Fault):
+    """The caller or the address is over its rate limit."""
+
+    status = 429
+
+
+class NotReady(Fault):
+    """The server can't answer now: it starts, ends, or lacks something outside itself."""
+
+    status = 503
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that an exception stands for; 500 for one that nobody expected."""
+    if isinstance(error, Fault):
+        return error.status
+    # The request was read, and a value in it breaks a rule.
+    return 422 if isinstance(error, FieldError | RowsError) else 500
+
+
+def title(status: int) -> str:
+    """The status in words."""
+    return HTTPStatus(status).phrase

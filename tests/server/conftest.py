@@ -1,0 +1,137 @@
+"""A real ``fasttoken serve`` in a process of its own, on a port that the system picks."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from helpers import APP_ID, CERTIFICATE, SECONDARY
+
+pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
+httpx = pytest.importorskip("httpx", reason="the extra [test] is not installed")
+
+SRC = Path(__file__).parents[2] / "src"
+PATIENCE = 60  # seconds: how long anything may take before a test fails rather than hangs
+UP = "Application startup complete"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process' environment, with the sample project and without other settings."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FASTTOKEN_SERVER_", "AGORA_"))
+    }
+    project = {
+        "AGORA_APP_ID": APP_ID,
+        "AGORA_APP_CERTIFICATE": CERTIFICATE,
+        "AGORA_APP_CERTIFICATE_SECONDARY": SECONDARY,
+    }
+    path = os.pathsep.join(filter(None, (str(SRC), os.environ.get("PYTHONPATH"))))
+    given = own | project | {"PYTHONPATH": path, "NO_COLOR": "1"} | more
+    return {name: value for name, value in given.items() if value}
+
+
+class Server:
+    """A running server: ``url``, ``client`` (httpx), ``log`` (all it wrote so far)."""
+
+    def __init__(self, *options: str, cwd: Path, port: int = 0, **env: str) -> None:
+        command = [sys.executable, "-m", "fasttoken", "serve", "--port", str(port), *options]
+        workers = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,  # a .env file of the checkout is not this server's
+            env=environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.wait_for(UP, workers)
+        found = re.search(r"running on (https?://\S+)", self.log)
+        assert found is not None, self.log
+        self.url = found[1]
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, verify=False)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    @property
+    def log(self) -> str:
+        """Everything that the server wrote to standard output and standard error."""
+        return "".join(self.lines)
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Waits until a text has been logged so many times; fails when the server ends first."""
+
+        def done() -> bool:
+            return self.log.count(text) >= times or not self._reader.is_alive()
+
+        with self._news:
+            self._news.wait_for(done, PATIENCE)
+        if self.log.count(text) < times:
+            self.kill()
+            pytest.fail(f"the server did not log {text!r} {times} times:\n{self.log}")
+
+    def signal(self, number: int) -> None:
+        """Sends the server's first process a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Ends the server as an operator does, and gives its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(PATIENCE)
+        finally:
+            self.kill()
+        return code
+
+    def kill(self) -> None:
+        """Ends the server without asking it."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        if hasattr(self, "client"):
+            self.client.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path):
+    """Starts servers that end with the test: ``serve("--dev", "--workers", "2", NAME="value")``."""
+    servers: list[Server] = []
+
+    def start(*options: str, port: int = 0, **env: str) -> Server:
+        servers.append(Server(*options, cwd=tmp_path, port=port, **env))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory):
+    """A server with ``--dev`` that the tests of a module share."""
+    server = Server("--dev", cwd=tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
