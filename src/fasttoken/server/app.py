@@ -58,7 +58,9 @@ class App:
             self.audit = AuditLog(settings.audit)
         self.authenticator, self.cors = authenticator, cors
         self.desk = Desk(project, settings.tokens, rules, self.audit, self.meter)
-        if old is None or old.compat != settings.compat or old.tokens != settings.tokens:
+        if old is None or any(
+            getattr(old, name) != getattr(settings, name) for name in ("compat", "tokens", "cors")
+        ):
             self._route(settings)
         self.settings = settings
 

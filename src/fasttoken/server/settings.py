@@ -133,8 +133,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def bound_port(self) -> int:
-        """The port: as set, else 8082 with compatible routes, where their originals are."""
-        return self.port if self.port is not None else 8082 if self.compat else 8080
+        """The port: as set, else where the original of the compatible routes is."""
+        if self.port is not None:
+            return self.port
+        from .compat import port
+
+        return port(self.compat) or 8080
 
     def check(self) -> Settings:
         """Itself, if all settings go together; else `FieldError` with the name of one."""
