@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from .limits import http_protocol
 from .settings import Settings, Source
 
 log = logging.getLogger("fasttoken.server")
+LOG = deepcopy(uvicorn.config.LOGGING_CONFIG)
+LOG["loggers"]["fasttoken"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
 LOOK_AFTER = 1.0  # seconds between looks at the files of the settings
 
 
@@ -103,6 +106,7 @@ def _config(source: Source, settings: Settings) -> uvicorn.Config:
         loop="auto",
         lifespan="on",
         ws="none",
+        log_config=LOG,
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.proxies),
