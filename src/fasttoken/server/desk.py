@@ -44,7 +44,7 @@ class RtcOrder(msgspec.Struct, frozen=True):
     @property
     def services(self) -> tuple[Service, ...]:
         """The same as services, as an `Order` has them."""
-        wanted = PUBLISHER_PRIVILEGES if self.role is Role.PUBLISHER else PUBLISHER_PRIVILEGES[:1]
+        wanted = PUBLISHER_PRIVILEGES[:1] if self.role is Role.SUBSCRIBER else PUBLISHER_PRIVILEGES
         privileges = dict.fromkeys(wanted, self.privilege_expire)
         return (Rtc(self.channel_name, self.uid, privileges),)
 
