@@ -7,8 +7,11 @@ original does.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import ClassVar
+
+import msgspec
 
 from ..errors import FastTokenError, FieldError, RowsError
 
@@ -43,14 +46,14 @@ class Unauthorized(Fault):
 
 
 class Forbidden(Fault):
-    """The caller is known, and the policy does not grant what was asked: ``field`` and ``rule``
-    say what, and why not."""
+    """The caller is known, and must not have what was asked. Where the policy says so, ``field``
+    and ``rule`` are what it does not grant, and why."""
 
     status = 403
     reason = "forbidden"
 
-    def __init__(self, field: str, rule: str) -> None:
-        super().__init__(f"{field}: {rule}")
+    def __init__(self, detail: str, field: str = "", rule: str = "") -> None:
+        super().__init__(detail)
         self.field = field
         self.rule = rule
 
@@ -74,6 +77,12 @@ class TooSlow(Fault):
 
     status = 408
     reason = "too_slow"
+
+
+class NotAcceptable(Fault):
+    """The route can't answer in a form that the caller accepts."""
+
+    status = 406
 
 
 class TooLarge(Fault):
@@ -102,6 +111,27 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, Fault):
         return error.reason
     return "bad_field" if isinstance(error, FieldError | RowsError) else "error"
+
+
+_PLACE = re.compile(r"(.*?)(?: - at `\$\.?(.*)`)?")
+_KEY_PLACE = re.compile(r"(.*) - at `key` in `\$\.?(.*)`")
+_UNKNOWN = re.compile("Object contains unknown field `(.*)`")
+_MISSING = re.compile("Object missing required field `(.*)`")
+
+
+def misfit(error: msgspec.ValidationError, whole: str) -> FieldError:
+    """The field and the rule of a value that is not of the form that was asked for.
+
+    ``whole`` names the thing that has the fields.
+    """
+    message = str(error)
+    found = _KEY_PLACE.fullmatch(message) or _PLACE.fullmatch(message)
+    rule, place = found.groups("") if found else (message, "")
+    for pattern, told in ((_UNKNOWN, "is not known here"), (_MISSING, "must be given")):
+        if named := pattern.fullmatch(rule):
+            return FieldError(".".join(filter(None, (place, named[1]))), told)
+    rule = rule.replace("`", "").replace("Expected", "must be").replace(", got", ", not")
+    return FieldError(place or whole, rule)
 
 
 def status_of(error: Exception) -> int:

@@ -303,6 +303,10 @@ class Grant:
         return None
 
 
+def _forbidden(field: str, rule: str) -> Forbidden:
+    return Forbidden(f"{field}: {rule}", field, rule)
+
+
 # The policy --------------------------------------------------------------------------------------
 
 
@@ -344,10 +348,10 @@ class Rules:
                 return
             breaches.append((breach.step, grant, breach))
         if not breaches:
-            raise Forbidden("caller", "no rule of the policy is for this caller")
+            raise _forbidden("caller", "no rule of the policy is for this caller")
         # The rule that came closest says why.
         _, grant, breach = max(breaches, key=lambda found: found[0])
-        raise Forbidden(breach.field, f"{breach.why} (rule {grant.rule.name!r})")
+        raise _forbidden(breach.field, f"{breach.why} (rule {grant.rule.name!r})")
 
     def check_verify(self, caller: Caller) -> None:
         """`Forbidden` unless the caller may ask for verdicts."""
@@ -359,4 +363,4 @@ class Rules:
 
     def _right(self, caller: Caller, right: str, may: str) -> None:
         if not self._dev and not any(getattr(grant.rule, right) for grant in self.grants(caller)):
-            raise Forbidden("caller", f"no rule says that this caller {may}")
+            raise _forbidden("caller", f"no rule says that this caller {may}")
