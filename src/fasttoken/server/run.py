@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from ..errors import FieldError
 from .app import App
 from .limits import http_protocol
+from .metrics import share_between_workers
 from .settings import Settings, Source
 
 log = logging.getLogger("fasttoken.server")
@@ -122,6 +123,7 @@ def run(source: Source, settings: Settings) -> None:
     config = _config(source, settings)
     sockets = [config.bind_socket()]
     if settings.workers > 1:
+        share_between_workers()
         Workers(config, sockets=sockets).run()
         return
     # uvicorn raises the signal that ended it once more; an end that was asked for is no failure.
