@@ -8,7 +8,9 @@ from fasttoken import parse
 
 
 def test_a_token_is_served(dev, project):
-    answer = dev.client.post("/v1/tokens", json={"channel_name": "lobby", "uid": 42})
+    answer = dev.client.post(
+        "/v1/tokens", json={"services": [{"service": "rtc", "channel_name": "lobby", "uid": 42}]}
+    )
     assert answer.status_code == 200
     token = answer.json()["token"]
     assert parse(token).claims.app_id == APP_ID

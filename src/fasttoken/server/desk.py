@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from ..errors import FieldError
+from ..errors import BadRow, FieldError
 from ..project import PUBLISHER_PRIVILEGES, Project
 from ..rules import DAY
 from ..services import Role, Rtc, Rtm, Service
@@ -80,6 +80,13 @@ def _renew_at(issued_at: int, expires_at: int) -> int:
     return max(expires_at - RENEW_BEFORE, (issued_at + expires_at) // 2)
 
 
+def _shape(order: Any) -> Any:
+    """What orders that are minted together have in common."""
+    if isinstance(order, RtcOrder):
+        return order.version, order.role
+    return order.version, tuple((type(s), tuple(s.privileges)) for s in order.services)
+
+
 class Desk:
     """Mints for callers: policy, rules, project, audit log, metrics, in this order."""
 
@@ -136,7 +143,7 @@ class Desk:
         return token, min(expire, privilege_expire or expire)
 
     def _any(self, order: Any, now: int) -> tuple[str, int]:
-        ends = self.check_lifetimes(order)
+        ends = self._check_lifetimes(order)
         if order.version == "006":
             if len(order.services) != 1 or type(order.services[0]) is not Rtm:
                 raise FieldError("services", "must be RTM alone in version 006")
@@ -145,11 +152,98 @@ class Desk:
         token = self.project.token(order.services, order.expire, issue_ts=now, strict_lifetime=True)
         return token, ends
 
-    def check_lifetimes(self, order: Any) -> int:
+    def mint_many(
+        self, caller: Caller, orders: Sequence[AnyOrder | FieldError]
+    ) -> list[Minted | Fault | FieldError]:
+        """A token, or why there is none, for each order; an order may be an error already.
+
+        Rows that differ in values only are minted together.
+        """
+        now = int(time())
+        found: list[Any] = list(orders)
+        alike: dict[Any, list[int]] = {}
+        ends = [0] * len(found)
+        for row, order in enumerate(orders):
+            if isinstance(order, FieldError):
+                continue
+            try:
+                self.rules.check(caller, order)
+                ends[row] = self._check_lifetimes(order)
+            except (Fault, FieldError) as error:
+                found[row] = error
+            else:
+                alike.setdefault(_shape(order), []).append(row)
+        for rows in alike.values():
+            tokens, bad = self._together([found[row] for row in rows], now)
+            for row, token in zip(rows, tokens, strict=True):
+                if token is not None:
+                    until = now + ends[row]
+                    found[row] = Minted(token, now, until, _renew_at(now, until))
+            for one in bad:
+                found[rows[one.index]] = FieldError(one.field, one.reason)
+        for order, minted in zip(orders, found, strict=True):
+            asked = None if isinstance(order, FieldError) else order
+            if isinstance(minted, Minted) and asked is not None:
+                self.audit.minted(caller, asked, minted)
+                self.meter.minted(asked)
+            else:
+                self.audit.refused(caller, asked, minted)
+        return found
+
+    def _together(self, orders: Any, now: int) -> Any:
+        """The tokens of orders of one shape, None where there is none, and the bad rows."""
+        first = orders[0]
+        options: Any = {"issue_ts": now, "errors": "null", "strict_lifetime": True}
+        expire = [order.expire for order in orders]
+        if isinstance(first, RtcOrder):
+            columns: Any = (
+                [order.channel_name for order in orders],
+                [order.uid for order in orders],
+                first.role,
+                expire,
+            )
+            if first.version == "006":
+                return self.project.rtc_tokens_006(*columns, **options)
+            privilege_expire = [order.privilege_expire for order in orders]
+            return self.project.rtc_tokens(*columns, privilege_expire=privilege_expire, **options)
+        if first.version == "006":
+            return self._one_by_one(orders, now)
+        services = [
+            type(service)(
+                **{
+                    field.name: [getattr(order.services[place], field.name) for order in orders]
+                    for field in service.FIELDS
+                },
+                privileges={
+                    key: [order.services[place].privileges[key] for order in orders]
+                    for key in service.privileges
+                },
+            )
+            for place, service in enumerate(first.services)
+        ]
+        return self.project.tokens(services, expire, **options)
+
+    def _one_by_one(self, orders: Any, now: int) -> Any:
+        tokens: list[str | None] = []
+        bad = []
+        for row, order in enumerate(orders):
+            try:
+                tokens.append(self._any(order, now)[0])
+            except FieldError as error:
+                tokens.append(None)
+                bad.append(BadRow(row, error.field, error.reason))
+        return tokens, tuple(bad)
+
+    def _check_lifetimes(self, order: Any) -> int:
         """The seconds until the first thing in an order's token ends. `FieldError` if anything in
         it lasts too long."""
         ends: int = order.expire
         self._lifetime("expire", ends)
+        if isinstance(order, RtcOrder):
+            if order.privilege_expire and order.version == "007":
+                self._lifetime("privilege_expire", order.privilege_expire)
+                ends = min(ends, order.privilege_expire)
+            return ends
         for service in order.services:
             for value in service.privileges.values():
                 if value:

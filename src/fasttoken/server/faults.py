@@ -7,8 +7,11 @@ original does.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import ClassVar
+
+import msgspec
 
 from ..errors import FastTokenError, FieldError, RowsError
 
@@ -61,6 +64,12 @@ class TooSlow(Fault):
     status = 408
 
 
+class NotAcceptable(Fault):
+    """The route can't answer in a form that the caller accepts."""
+
+    status = 406
+
+
 class TooLarge(Fault):
     """The body is longer than the limit."""
 
@@ -77,6 +86,27 @@ class NotReady(Fault):
     """The server can't answer now: it starts, ends, or lacks something outside itself."""
 
     status = 503
+
+
+_PLACE = re.compile(r"(.*?)(?: - at `\$\.?(.*)`)?")
+_KEY_PLACE = re.compile(r"(.*) - at `key` in `\$\.?(.*)`")
+_UNKNOWN = re.compile("Object contains unknown field `(.*)`")
+_MISSING = re.compile("Object missing required field `(.*)`")
+
+
+def misfit(error: msgspec.ValidationError, whole: str) -> FieldError:
+    """The field and the rule of a value that is not of the form that was asked for.
+
+    ``whole`` names the thing that has the fields.
+    """
+    message = str(error)
+    found = _KEY_PLACE.fullmatch(message) or _PLACE.fullmatch(message)
+    rule, place = found.groups("") if found else (message, "")
+    for pattern, told in ((_UNKNOWN, "is not known here"), (_MISSING, "must be given")):
+        if named := pattern.fullmatch(rule):
+            return FieldError(".".join(filter(None, (place, named[1]))), told)
+    rule = rule.replace("`", "").replace("Expected", "must be").replace(", got", ", not")
+    return FieldError(place or whole, rule)
 
 
 def status_of(error: Exception) -> int:

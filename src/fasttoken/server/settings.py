@@ -25,6 +25,7 @@ from ..rules import DAY
 from .audit import Audit
 from .auth import Auth
 from .cors import Cors
+from .faults import misfit
 from .limits import Limits
 from .metrics import Metrics
 from .policy import Policy
@@ -285,7 +286,4 @@ def _converted(data: dict[str, Any]) -> Settings:
     try:
         return msgspec.convert(data, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        unknown = message.partition("unknown field `")[2].rstrip("`")
-        field = ".".join(filter(None, (place.strip(".`"), unknown)))
-        raise FieldError(field or "settings", "is not a setting" if unknown else message) from None
+        raise misfit(error, "settings") from None
