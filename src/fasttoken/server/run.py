@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import FieldError
+from . import demo
 from .app import App
 from .limits import http_protocol
 from .settings import Settings, Source
@@ -117,6 +118,10 @@ def run(source: Source, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; requests under way are answered first."""
     config = _config(source, settings)
     sockets = [config.bind_socket()]
+    if settings.dev:
+        host, port = sockets[0].getsockname()[:2]
+        scheme = "https" if settings.tls.certificate else "http"
+        print(demo.hints(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
     if settings.workers > 1:
         Workers(config, sockets=sockets).run()
         return
