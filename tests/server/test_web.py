@@ -29,6 +29,7 @@ ROOT = TESTS.parent
 PAGE = ROOT / "examples" / "web"
 FAKES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE = 30_000  # milliseconds
+ICE = {"iceUfrag": "gateway", "icePwd": "p" * 24}
 ACROSS = {"access-control-allow-origin": "*"}
 expect.set_options(timeout=PATIENCE)
 
@@ -95,7 +96,7 @@ class Agora:
             "attributes": {"userAttributes": {}},
             "ortc": {
                 "cname": "gateway",
-                "iceParameters": {"iceUfrag": "gateway", "icePwd": "p" * 24, "candidates": []},
+                "iceParameters": ICE | {"candidates": []},
                 "dtlsParameters": {
                     "role": "server",
                     "fingerprints": [
@@ -109,6 +110,9 @@ class Agora:
     def _publish(self, socket: WebSocketRoute, told: dict) -> dict:
         self.published.append([stream["stream_type"] for stream in told["ortc"]])
         return {"ortc": []}
+
+    def _restart_ice(self, socket: WebSocketRoute, told: dict) -> dict:
+        return {"iceParameters": ICE}
 
     def _renew_token(self, socket: WebSocketRoute, told: dict) -> dict:
         self.renewals.append(told["token"])
@@ -126,9 +130,9 @@ class Agora:
         return [told["channel_key"] for told in self.joins] + self.renewals
 
 
-@pytest.fixture(scope="session")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The SDK's file, in the version that package.json pins, installed by npm's own client."""
+@pytest.fixture(scope="module")
+def sdk() -> Path:
+    """The SDK's directory, in the version that package.json pins, installed by npm's own client."""
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     place = ROOT / "build" / "npm-web"
@@ -144,7 +148,17 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         if made.returncode:
             pytest.skip(f"npm could not install the SDK: {made.stderr[-300:]}")
-    return found / "AgoraRTC_N-production.js"
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(sdk, serve_all, tmp_path_factory):
+    """A server with the page as it is in a checkout after `npm install`."""
+    place = tmp_path_factory.mktemp("page")
+    for name in ("index.html", "client.js"):
+        shutil.copy(PAGE / name, place)
+    (place / "node_modules").symlink_to(sdk.parent)
+    return serve_all("--dev", FASTTOKEN_SERVER_DEMO=str(place))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +186,7 @@ def agora() -> Agora:
 
 
 @pytest.fixture
-def visit(launch, sdk, agora, dev):
+def visit(launch, agora, server):
     """Opens the page: ``visit(expire=60)``, in a browser with other flags if there are any."""
     contexts = []
     strays: list[str] = []
@@ -182,8 +196,6 @@ def visit(launch, sdk, agora, dev):
         url = route.request.url
         if url.startswith(("http://127.0.0.1:", "data:", "blob:")):
             route.fallback()
-        elif url.startswith("https://cdn.jsdelivr.net/npm/agora-rtc-sdk-ng@"):
-            route.fulfill(path=sdk, content_type="text/javascript", headers=ACROSS)
         elif "/api/v2/transpond/webrtc" in url:
             agora.access_point(route)
         elif re.match(r"https://[\w.-]+\.(agora\.io|sd-rtn\.com)/", url):
@@ -192,7 +204,7 @@ def visit(launch, sdk, agora, dev):
             strays.append(url)
             route.abort()
 
-    def open_page(flags=FAKES, server=dev, **query: object) -> Page:
+    def open_page(flags=FAKES, **query: object) -> Page:
         context = launch(*flags).new_context(viewport={"width": 1040, "height": 900})
         contexts.append(context)
         context.route("**/*", edge)
@@ -420,7 +432,7 @@ def test_no_token_is_shown(visit, agora):
 
 def test_without_the_sdk_the_page_says_so(visit):
     page = visit()
-    page.context.route("https://cdn.jsdelivr.net/**", lambda route: route.abort())
+    page.route("**/agora-rtc-sdk-ng.js", lambda route: route.abort())
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("The Agora Web SDK did not load")
     expect(page.get_by_role("button", name="Join")).to_be_disabled()
