@@ -156,8 +156,20 @@ def serve(tmp_path: Path):
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory):
+def serve_all(tmp_path_factory: pytest.TempPathFactory):
+    """As `serve`, for servers that the tests of a module share."""
+    servers: list[Server] = []
+
+    def start(*options: str, **env: str) -> Server:
+        servers.append(Server(*options, cwd=tmp_path_factory.mktemp("server"), **env))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def dev(serve_all):
     """A server with ``--dev`` that the tests of a module share."""
-    server = Server("--dev", cwd=tmp_path_factory.mktemp("server"))
-    yield server
-    server.stop()
+    return serve_all("--dev")

@@ -119,7 +119,7 @@ def test_requests_under_way_are_answered_before_the_end(serve, workers):
             answer += piece
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"007eJx" in answer
-    assert server.stop() == 0
+    assert server.process.wait(PATIENCE) == 0
 
 
 def test_a_port_in_use_is_an_error(serve, tmp_path):

@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import FieldError
+from . import demo
 from .app import App
 from .limits import http_protocol
 from .metrics import share_between_workers
@@ -122,6 +123,10 @@ def run(source: Source, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; requests under way are answered first."""
     config = _config(source, settings)
     sockets = [config.bind_socket()]
+    if settings.dev:
+        host, port = sockets[0].getsockname()[:2]
+        scheme = "https" if settings.tls.certificate else "http"
+        print(demo.hints(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
     if settings.workers > 1:
         share_between_workers()
         Workers(config, sockets=sockets).run()
