@@ -114,6 +114,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """What came is no HTTP, or its head is too large."""
         self._end(_LARGE if self._too_large else _BAD)
 
+    def shutdown(self) -> None:
+        """The server ends. An idle client is not waited for: under TLS it might never answer."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def pause_writing(self) -> None:
         """The client does not read as fast as it is sent."""
         self._unread = self.loop.time()

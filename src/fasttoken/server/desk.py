@@ -180,7 +180,9 @@ class Desk:
                     until = now + ends[row]
                     found[row] = Minted(token, now, until, _renew_at(now, until))
             for one in bad:
-                found[rows[one.index]] = FieldError(one.field, one.reason)
+                # The mend is advice to a caller in Python.
+                rule = one.reason.partition(" (say allow_wildcard")[0]
+                found[rows[one.index]] = FieldError(one.field, rule)
         for row, order in enumerate(orders):
             minted, asked = found[row], None if isinstance(order, FieldError) else order
             if isinstance(minted, Minted) and asked is not None:
