@@ -155,10 +155,7 @@ def test_an_absolute_expiry_is_kept(server, old):
         answer = ask(running, "GET", f"/access_token?channel=c&uid=7&expiredTs={ends}")
         [token] = tokens_of(answer)
         claims = parse(token).claims
-        if running is old:
-            found = claims.privileges[1]
-        else:
-            found = claims.issue_ts + claims.expire
+        found = claims.privileges[1] if running is old else claims.issue_ts + claims.expire
         # The clock may tick between reading the request and minting.
         assert ends <= found <= ends + 1
 
