@@ -2,6 +2,7 @@
 # compiler; without the compiler fasttoken builds as pure Python and says so.
 #
 #   make demo         a token for each of the 10,000 rows of examples/attendees.csv, all verified
+#   make serve-demo   a token server for this machine, with a page that joins a call
 #   make test         the whole suite on the native core, then on the pure one
 #   make lint         ruff, mypy --strict, cython-lint, codespell
 #   make test-cpu     what depends on the CPU path, once for each that this machine has
@@ -33,6 +34,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 KERNELS := src/fasttoken/_native/kernels
 SOURCES := pyproject.toml setup.py README.md LICENSE $(wildcard $(KERNELS)/*.[ch]) \
+	$(wildcard examples/web/*.html examples/web/*.js) \
 	$(shell find src -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd')
 
 .PHONY: help
@@ -84,6 +86,17 @@ wheel: $(WHEEL)
 .PHONY: demo
 demo: $(PACKAGE)
 	@$(PY) -I examples/demo.py
+
+# The sample project is Agora's public one: a server of your own settings is left as it is set.
+.PHONY: serve-demo
+serve-demo: .venv/extra-server
+	@if [ -z "$$AGORA_APP_ID$$AGORA_APP_CERTIFICATE" ] && [ ! -f .env ]; then \
+		echo "*** AGORA_APP_ID and AGORA_APP_CERTIFICATE are not set."; \
+		echo "*** The tokens are of Agora's public sample project and open nothing."; \
+		export AGORA_APP_ID=970CA35de60c44645bbae8a215061b33; \
+		export AGORA_APP_CERTIFICATE=5CFd2fd1755d40ecb72977518be15d3b; \
+	fi; \
+	export FASTTOKEN_SERVER_DEMO=examples/web; exec $(PY) -m fasttoken serve --dev
 
 # Tests ----------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from ..errors import FieldError
 from . import openapi
 from .desk import Desk, Minted
-from .faults import Fault, NotAcceptable, status_of
+from .faults import Fault, NotAcceptable, NotReady, status_of
 from .forms import (
     BatchRequest,
     BatchRow,
@@ -63,6 +63,7 @@ async def _post_verify(request: Request, desk: Desk) -> Answer:
 
 
 async def _post_batch(request: Request, desk: Desk) -> Answer:
+    desk.rules.check_batch(request.caller)
     write, kind = _accepted(request)
     asked: BatchRequest = request.json(_batch)
 
@@ -170,6 +171,11 @@ def routes(settings: Settings) -> list[Route]:
     async def alive(request: Request, desk: Desk) -> Answer:
         return Answer(200, ok)
 
+    async def ready(request: Request, desk: Desk) -> Answer:
+        if desk.audit.failing:
+            raise NotReady("the audit log can't be written")
+        return Answer(200, ok)
+
     async def metrics(request: Request, desk: Desk) -> Answer:
         kind, page = desk.meter.page()
         return Answer(200, page, ((b"content-type", kind),))
@@ -197,7 +203,7 @@ def routes(settings: Settings) -> list[Route]:
                 "Mint up to 10,000 tokens",
                 BatchRequest,
                 {NDJSON: BatchRow, ARROW: None},
-                (400, 406, 422),
+                (400, 403, 406, 422),
             ),
         ),
         Route(
@@ -217,14 +223,15 @@ def routes(settings: Settings) -> list[Route]:
         Route(
             "GET",
             "/readyz",
-            alive,
+            ready,
             public=True,
-            operation=Operation("Whether the server can mint", None, {json: Status}),
+            operation=Operation("Whether the server can mint", None, {json: Status}, (503,)),
         ),
         Route(
             "GET",
             "/metrics",
             metrics,
+            public=settings.metrics.public,
             operation=Operation("Counters for Prometheus", None, {"text/plain": None}),
         ),
         Route("GET", "/openapi.json", document, public=True),

@@ -7,8 +7,9 @@ read, the handler asked, the answer sent.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.routing import Route as StarletteRoute
 
 from ..errors import FieldError, RowsError
+from ..project import Project
 from . import api, compat, demo, faults
 from .audit import AuditLog
 from .auth import Authenticator
@@ -24,7 +26,7 @@ from .desk import Desk
 from .limits import Limiter
 from .metrics import Meter
 from .policy import Rules
-from .routing import ANY, JSON, NO_STORE, NOBODY, PROBLEM, Answer, Handler, Request, Route, problem
+from .routing import ANY, JSON, NO_STORE, PROBLEM, Answer, Handler, Request, Route, problem
 from .settings import Settings
 
 log = logging.getLogger("fasttoken.server")
@@ -37,6 +39,10 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.meter = Meter(settings.metrics)
+        self.limiter: Limiter
+        self.authenticator: Authenticator
+        self.desk: Desk
+        self._generation = 0
         self.set_up(settings)
 
     def set_up(self, settings: Settings) -> None:
@@ -47,16 +53,25 @@ class App:
         project = settings.project.open()
         old: Settings | None = getattr(self, "settings", None)
         rules = Rules(settings.policy, settings.dev)
-        authenticator = Authenticator(settings.auth, settings.dev)
+        authenticator = Authenticator(
+            settings.auth, settings.dev, None if old is None else self.authenticator
+        )
         cors = CorsHeaders(settings.cors, settings.dev)
         # What counts or holds a file open is kept as long as its settings are the same.
         if old is None or old.limits != settings.limits:
-            self.limiter = Limiter(settings.limits)
+            limiter = Limiter(settings.limits, settings.dev)
+            if old is not None:
+                _spawn(self.limiter.close())
+            self.limiter = limiter
         if old is None or old.audit != settings.audit:
+            audit = AuditLog(settings.audit)
             if old is not None:
                 self.audit.close()
-            self.audit = AuditLog(settings.audit)
+            self.audit = audit
         self.authenticator, self.cors = authenticator, cors
+        if old is None or not _same_certificate(project, self.desk.project):
+            self._generation += 1
+            self.meter.certificate(self._generation)
         self.desk = Desk(project, settings.tokens, rules, self.audit, self.meter)
         if old is None or any(
             getattr(old, name) != getattr(settings, name) for name in ("compat", "tokens", "cors")
@@ -122,8 +137,9 @@ class App:
         self.meter.answered(route.path, answer.status, perf_counter() - started)
 
     def _failed(self, route: Route, request: Request, error: Exception) -> Answer:
+        self.meter.refused(faults.reason_of(error))
         if isinstance(error, faults.Fault) and error.status in (401, 429):
-            self.audit.refused(None if request.caller is NOBODY else request.caller, None, error)
+            self.audit.refused(request.caller, None, error, request.address)
         return route.fail(error, request)
 
     async def _read(self, request: Request, receive: Any, limit: int | None) -> bool:
@@ -154,13 +170,37 @@ class App:
             await self.serve({ANY: _NOWHERE}, scope, receive, send)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
+        await receive()
+        folding = asyncio.get_running_loop().create_task(self._fold())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        folding.cancel()
+        self.meter.fold()
+        self.audit.close()
+        await self.limiter.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _fold(self) -> None:
+        """Adds up the metrics once a second, so that every worker can show those of all."""
         while True:
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                self.audit.close()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+            await asyncio.sleep(1)
+            self.meter.fold()
+
+
+def _same_certificate(one: Project, other: Project) -> bool:
+    """Whether two projects mint the same: neither shows its certificate, but its tokens do."""
+    first, second = (project.rtc_token("any", 1, issue_ts=1, salt=1) for project in (one, other))
+    return first == second
+
+
+_spawned: set[asyncio.Task[None]] = set()
+
+
+def _spawn(work: Coroutine[Any, Any, None]) -> None:
+    """Lets something be done that nobody waits for."""
+    task = asyncio.get_running_loop().create_task(work)
+    _spawned.add(task)
+    task.add_done_callback(_spawned.discard)
 
 
 class _Pattern:

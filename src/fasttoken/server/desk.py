@@ -44,7 +44,7 @@ class RtcOrder(msgspec.Struct, frozen=True):
     @property
     def services(self) -> tuple[Service, ...]:
         """The same as services, as an `Order` has them."""
-        wanted = PUBLISHER_PRIVILEGES if self.role is Role.PUBLISHER else PUBLISHER_PRIVILEGES[:1]
+        wanted = PUBLISHER_PRIVILEGES[:1] if self.role is Role.SUBSCRIBER else PUBLISHER_PRIVILEGES
         privileges = dict.fromkeys(wanted, self.privilege_expire)
         return (Rtc(self.channel_name, self.uid, privileges),)
 
@@ -180,12 +180,18 @@ class Desk:
                     until = now + ends[row]
                     found[row] = Minted(token, now, until, _renew_at(now, until))
             for one in bad:
-                found[rows[one.index]] = FieldError(one.field, one.reason)
-        for order, minted in zip(orders, found, strict=True):
-            asked = None if isinstance(order, FieldError) else order
+                # The mend is advice to a caller in Python.
+                rule = one.reason.partition(" (say allow_wildcard")[0]
+                found[rows[one.index]] = FieldError(one.field, rule)
+        for row, order in enumerate(orders):
+            minted, asked = found[row], None if isinstance(order, FieldError) else order
             if isinstance(minted, Minted) and asked is not None:
-                self.audit.minted(caller, asked, minted)
-                self.meter.minted(asked)
+                try:
+                    self.audit.minted(caller, asked, minted)
+                except Fault as error:
+                    found[row] = error
+                else:
+                    self.meter.minted(asked)
             else:
                 self.audit.refused(caller, asked, minted)
         return found
@@ -261,5 +267,9 @@ class Desk:
 
     def verify(self, caller: Caller, tokens: Sequence[str], **asked: Any) -> list[dict[str, Any]]:
         """The verdicts about tokens, as `Verdict.to_data` has them, for a caller who may ask."""
-        self.rules.check_verify(caller)
+        try:
+            self.rules.check_verify(caller)
+        except Fault as error:
+            self.audit.refused(caller, None, error)
+            raise
         return [self.project.verify(token, **asked).to_data() for token in tokens]

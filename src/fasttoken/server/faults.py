@@ -19,15 +19,19 @@ from ..errors import FastTokenError, FieldError, RowsError
 class Fault(FastTokenError):
     """A request that can't be served. ``detail`` is for the caller: it holds no secret.
 
-    ``headers`` go into the answer.
+    ``headers`` go into the answer. ``reason`` is one of a few words, for logs and metrics.
     """
 
     status: ClassVar[int] = 400
+    reason: str = "bad_request"
 
-    def __init__(self, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def __init__(
+        self, detail: str, headers: tuple[tuple[bytes, bytes], ...] = (), reason: str = ""
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.headers = headers
+        self.reason = reason or self.reason
 
 
 class BadRequest(Fault):
@@ -38,30 +42,41 @@ class Unauthorized(Fault):
     """The caller is not known: no API key, no JWT, or one that does not hold."""
 
     status = 401
+    reason = "unauthorized"
 
 
 class Forbidden(Fault):
-    """The caller is known, and the policy does not grant what was asked."""
+    """The caller is known, and must not have what was asked. Where the policy says so, ``field``
+    and ``rule`` are what it does not grant, and why."""
 
     status = 403
+    reason = "forbidden"
+
+    def __init__(self, detail: str, field: str = "", rule: str = "") -> None:
+        super().__init__(detail)
+        self.field = field
+        self.rule = rule
 
 
 class NotFound(Fault):
     """No route has this path."""
 
     status = 404
+    reason = "not_found"
 
 
 class WrongMethod(Fault):
     """The path is there, for other methods."""
 
     status = 405
+    reason = "wrong_method"
 
 
 class TooSlow(Fault):
     """The request did not arrive in time."""
 
     status = 408
+    reason = "too_slow"
 
 
 class NotAcceptable(Fault):
@@ -74,18 +89,28 @@ class TooLarge(Fault):
     """The body is longer than the limit."""
 
     status = 413
+    reason = "too_large"
 
 
 class TooMany(Fault):
     """The caller or the address is over its rate limit."""
 
     status = 429
+    reason = "rate_limited"
 
 
 class NotReady(Fault):
     """The server can't answer now: it starts, ends, or lacks something outside itself."""
 
     status = 503
+    reason = "not_ready"
+
+
+def reason_of(error: Exception) -> str:
+    """Why a request was refused, in one of a few words."""
+    if isinstance(error, Fault):
+        return error.reason
+    return "bad_field" if isinstance(error, FieldError | RowsError) else "error"
 
 
 _PLACE = re.compile(r"(.*?)(?: - at `\$\.?(.*)`)?")

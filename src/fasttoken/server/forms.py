@@ -232,7 +232,7 @@ def order(asked: TokenRequest, expire: int) -> AnyOrder:
     """The order of a request; ``expire`` where the request does not say."""
     if asked.expire is not UNSET:
         expire = asked.expire
-    forms: list[Any] = asked.services
+    forms: Any = asked.services
     if len(forms) == 1 and type(forms[0]) is _RTC and forms[0].privileges is UNSET:
         form: Any = forms[0]
         role = Role.PUBLISHER if form.role is UNSET else _ROLES[form.role]

@@ -86,6 +86,8 @@ def problem(error: Exception, request: Request) -> Answer:
     headers: Headers = (PROBLEM, NO_STORE)
     if isinstance(error, faults.Fault):
         data["detail"] = error.detail
+        if isinstance(error, faults.Forbidden) and error.field:
+            data |= {"field": error.field, "rule": error.rule}
         headers += error.headers
     elif isinstance(error, FieldError):
         data |= {"detail": f"{error.field}: {error.rule}", "field": error.field, "rule": error.rule}

@@ -112,13 +112,17 @@ class TokenDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All settings of the server."""
+    """All settings of the server.
+
+    ``demo`` is a directory with a page of your own in place of the packaged one, for ``dev``.
+    """
 
     project: ProjectSettings = ProjectSettings()
     host: str = "127.0.0.1"
     port: int | None = None
     workers: int = 1
     dev: bool = False
+    demo: str | None = None
     compat: tuple[str, ...] = ()
     shutdown_seconds: int = 30
     proxies: tuple[str, ...] = ()
@@ -149,6 +153,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         _within("tokens.expire", self.tokens.expire, 1, self.tokens.longest)
         if self.dev and not _is_loopback(self.host):
             raise FieldError("host", "must be a loopback address with dev, which lets everyone in")
+        if self.demo is not None and not (Path(self.demo) / "index.html").is_file():
+            raise FieldError("demo", "must be a directory with an index.html")
         if (self.tls.certificate is None) != (self.tls.key is None):
             raise FieldError("tls", "needs both certificate and key")
         from .compat import FAMILIES
