@@ -12,11 +12,11 @@ import msgspec
 
 from ...rules import U32_MAX
 from ...services import Role, Rtm
-from ..app import ANY, NO_STORE, Answer, Headers, Request, Route
 from ..desk import Desk, Order, RtcOrder
 from ..faults import BadRequest, title
+from ..routing import ANY, NO_STORE, Answer, Headers, Request, Route
 from ..settings import Settings
-from .forms import (
+from .originals import (
     NOSNIFF,
     TEXT,
     Origins,

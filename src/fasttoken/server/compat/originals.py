@@ -14,8 +14,8 @@ import msgspec
 
 from ...errors import FieldError
 from ...rules import ABSOLUTE, U32_MAX
-from ..app import ANY, NO_STORE, Answer, Headers, Request, Route
 from ..faults import BadRequest, Fault, status_of, title
+from ..routing import ANY, NO_STORE, Answer, Headers, Request, Route
 
 if TYPE_CHECKING:
     from ..desk import Desk
