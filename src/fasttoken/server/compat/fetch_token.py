@@ -25,7 +25,7 @@ from .originals import (
     allowed_headers,
     encode,
     go_json,
-    is_number,
+    is_uid,
     more_headers,
     status,
     words,
@@ -71,7 +71,7 @@ def _asked(body: bytes) -> tuple[int, str, int | None]:
     quotes = 6 if found.role is None else 8
     if isinstance(uid, str):
         quotes += 2
-        uid = int(uid) if is_number(uid) and len(uid) <= 10 else -1
+        uid = int(uid) if is_uid(uid) and len(uid) <= 10 else -1
     if body.count(b'"') != quotes or not 0 <= uid <= U32_MAX:
         return _asked_carefully(body)
     return uid, found.channelName or found.ChannelName, found.role
