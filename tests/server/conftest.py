@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -38,13 +40,31 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
+# What may stand in no log, no audit log and no metric, whichever test ran: certificates in any
+# case, and whole tokens of 007 and 006.
+TOKEN = re.compile(r"007eJx[A-Za-z0-9+/=]{40,}|006[0-9A-Fa-f]{32}[A-Za-z0-9+/=]{40,}")
+SECRETS = [CERTIFICATE, SECONDARY]
+
+
+def leaks(text: str, secrets: Iterable[str] = ()) -> list[str]:
+    """The secrets and tokens that stand in a text."""
+    found = [secret for secret in (*SECRETS, *secrets) if secret.lower() in text.lower()]
+    return found + TOKEN.findall(text)
+
+
 class Server:
-    """A running server: ``url``, ``client`` (httpx), ``log`` (all it wrote so far)."""
+    """A running server: ``url``, ``client`` (httpx), ``log`` (all it wrote so far).
+
+    What it wrote, its audit logs (``*.jsonl`` and ``*.log`` in its directory) and its metrics are
+    searched for secrets when it is stopped; ``secrets`` takes more of them.
+    """
 
     def __init__(self, *options: str, cwd: Path, port: int = 0, **env: str) -> None:
         command = [sys.executable, "-m", "fasttoken", "serve", "--port", str(port), *options]
         workers = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
         self.lines: list[str] = []
+        self.secrets: list[str] = []
+        self.cwd = cwd
         self._news = threading.Condition()
         self.process = subprocess.Popen(
             command,
@@ -95,12 +115,18 @@ class Server:
 
     def stop(self) -> int:
         """Ends the server as an operator does, and gives its exit code."""
+        metrics = ""
         if self.process.poll() is None:
+            with contextlib.suppress(httpx.HTTPError):
+                metrics = self.client.get("/metrics").text
             self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(PATIENCE)
         finally:
             self.kill()
+        written = [path for end in ("*.jsonl", "*.log") for path in self.cwd.rglob(end)]
+        for text in (self.log, metrics, *(path.read_text() for path in written)):
+            assert leaks(text, self.secrets) == []
         return code
 
     def kill(self) -> None:

@@ -7,121 +7,29 @@ read, the handler asked, the answer sent.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from time import perf_counter
-from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import parse_qs
+from typing import Any
 
-import msgspec
 from starlette.routing import BaseRoute, Router
 from starlette.routing import Route as StarletteRoute
 
 from ..errors import FieldError, RowsError
+from ..project import Project
 from . import api, compat, demo, faults
 from .audit import AuditLog
-from .auth import Authenticator, Caller
+from .auth import Authenticator
 from .cors import CorsHeaders
 from .desk import Desk
 from .limits import Limiter
 from .metrics import Meter
 from .policy import Rules
+from .routing import ANY, JSON, NO_STORE, PROBLEM, Answer, Handler, Request, Route, problem
 from .settings import Settings
 
 log = logging.getLogger("fasttoken.server")
-
-Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-JSON = (b"content-type", b"application/json")
-PROBLEM = (b"content-type", b"application/problem+json")
-NO_STORE = (b"cache-control", b"no-store")
-ANY = "*"  # the method of a route that takes what no other route of its path does
-
-
-class Request:
-    """A request: what a handler sees of it. ``body`` has been read, ``caller`` is known."""
-
-    __slots__ = ("address", "body", "caller", "headers", "method", "path", "path_params", "scope")
-
-    def __init__(self, scope: Any) -> None:
-        self.scope = scope
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        client = scope["client"]
-        self.address: str = client[0] if client else ""
-        self.path_params: dict[str, str] = scope.get("path_params") or {}
-        self.body = b""
-        self.caller = NOBODY
-
-    def header(self, name: bytes) -> str:
-        """A header by its name in lower case; ``""`` if it is not there."""
-        return self.headers.get(name, b"").decode("latin-1")
-
-    def query(self) -> dict[str, str]:
-        """The query's values, the first where a name stands twice. `BadRequest` if unreadable."""
-        try:
-            text = self.scope["query_string"].decode("ascii")
-            found = parse_qs(text, True, True, errors="strict", max_num_fields=64) if text else {}
-        except ValueError:
-            raise faults.BadRequest("the query can't be read") from None
-        return {name: values[0] for name, values in found.items()}
-
-    def json(self, decoder: msgspec.json.Decoder[Any]) -> Any:
-        """The body, decoded. `BadRequest` says what is wrong with it."""
-        try:
-            return decoder.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise faults.BadRequest(str(error) or "the body is nested too deeply") from None
-
-
-NOBODY = Caller("", {}, "")
-
-
-class Answer(NamedTuple):
-    """An answer: a status, a body (or a stream of pieces) and headers."""
-
-    status: int
-    body: bytes | AsyncIterator[bytes]
-    headers: Headers = (JSON, NO_STORE)
-
-
-Handler: TypeAlias = Callable[[Request, Desk], Awaitable[Answer]]
-Renderer: TypeAlias = Callable[[Exception, Request], Answer]
-
-
-def problem(error: Exception, request: Request) -> Answer:
-    """An error as RFC 9457 problem details."""
-    status = faults.status_of(error)
-    data: dict[str, Any] = {"title": faults.title(status), "status": status}
-    headers: Headers = (PROBLEM, NO_STORE)
-    if isinstance(error, faults.Fault):
-        data["detail"] = error.detail
-        headers += error.headers
-    elif isinstance(error, FieldError):
-        data |= {"detail": str(error), "field": error.field, "rule": error.rule}
-        if error.mend:
-            data["mend"] = error.mend
-    elif isinstance(error, RowsError):
-        data["detail"] = str(error)
-    return Answer(status, msgspec.json.encode(data), headers)
-
-
-class Route(NamedTuple):
-    """One route: a method (or `ANY`), a path, its handler, and how its errors look.
-
-    A path may have parameters in Starlette's form, ``/rtc/{channel}``. ``public`` routes answer
-    without a caller. ``body_bytes`` is the route's own limit of a body, None for the usual one.
-    ``fail`` may render exceptions in the form of a family of routes. ``cors=False`` is for routes
-    that send CORS headers of their own.
-    """
-
-    method: str
-    path: str
-    answer: Handler
-    fail: Renderer = problem
-    public: bool = False
-    body_bytes: int | None = None
-    cors: bool = True
 
 
 class App:
@@ -131,6 +39,10 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.meter = Meter(settings.metrics)
+        self.limiter: Limiter
+        self.authenticator: Authenticator
+        self.desk: Desk
+        self._generation = 0
         self.set_up(settings)
 
     def set_up(self, settings: Settings) -> None:
@@ -141,24 +53,35 @@ class App:
         project = settings.project.open()
         old: Settings | None = getattr(self, "settings", None)
         rules = Rules(settings.policy, settings.dev)
-        authenticator = Authenticator(settings.auth, settings.dev)
+        authenticator = Authenticator(
+            settings.auth, settings.dev, None if old is None else self.authenticator
+        )
         cors = CorsHeaders(settings.cors, settings.dev)
         # What counts or holds a file open is kept as long as its settings are the same.
         if old is None or old.limits != settings.limits:
-            self.limiter = Limiter(settings.limits)
+            limiter = Limiter(settings.limits, settings.dev)
+            if old is not None:
+                _spawn(self.limiter.close())
+            self.limiter = limiter
         if old is None or old.audit != settings.audit:
+            audit = AuditLog(settings.audit)
             if old is not None:
                 self.audit.close()
-            self.audit = AuditLog(settings.audit)
+            self.audit = audit
         self.authenticator, self.cors = authenticator, cors
+        if old is None or not _same_certificate(project, self.desk.project):
+            self._generation += 1
+            self.meter.certificate(self._generation)
         self.desk = Desk(project, settings.tokens, rules, self.audit, self.meter)
-        if old is None or old.compat != settings.compat or old.tokens != settings.tokens:
+        if old is None or any(
+            getattr(old, name) != getattr(settings, name) for name in ("compat", "tokens", "cors")
+        ):
             self._route(settings)
         self.settings = settings
 
     def _route(self, settings: Settings) -> None:
         self._routes: dict[str, dict[str, Route]] = {}
-        for route in (*api.routes(settings, self), *compat.routes(settings)):
+        for route in (*api.routes(settings), *compat.routes(settings)):
             methods = self._routes.setdefault(route.path, {})
             methods[route.method] = route
             if route.method == "GET":
@@ -214,8 +137,9 @@ class App:
         self.meter.answered(route.path, answer.status, perf_counter() - started)
 
     def _failed(self, route: Route, request: Request, error: Exception) -> Answer:
+        self.meter.refused(faults.reason_of(error))
         if isinstance(error, faults.Fault) and error.status in (401, 429):
-            self.audit.refused(None if request.caller is NOBODY else request.caller, None, error)
+            self.audit.refused(request.caller, None, error, request.address)
         return route.fail(error, request)
 
     async def _read(self, request: Request, receive: Any, limit: int | None) -> bool:
@@ -246,13 +170,37 @@ class App:
             await self.serve({ANY: _NOWHERE}, scope, receive, send)
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
+        await receive()
+        folding = asyncio.get_running_loop().create_task(self._fold())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        folding.cancel()
+        self.meter.fold()
+        self.audit.close()
+        await self.limiter.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _fold(self) -> None:
+        """Adds up the metrics once a second, so that every worker can show those of all."""
         while True:
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                self.audit.close()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+            await asyncio.sleep(1)
+            self.meter.fold()
+
+
+def _same_certificate(one: Project, other: Project) -> bool:
+    """Whether two projects mint the same: neither shows its certificate, but its tokens do."""
+    first, second = (project.rtc_token("any", 1, issue_ts=1, salt=1) for project in (one, other))
+    return first == second
+
+
+_spawned: set[asyncio.Task[None]] = set()
+
+
+def _spawn(work: Coroutine[Any, Any, None]) -> None:
+    """Lets something be done that nobody waits for."""
+    task = asyncio.get_running_loop().create_task(work)
+    _spawned.add(task)
+    task.add_done_callback(_spawned.discard)
 
 
 class _Pattern:
@@ -305,3 +253,18 @@ def _no_route(methods: dict[str, Route]) -> Route:
 def create_app(settings: Settings) -> App:
     """The server as an ASGI application."""
     return App(settings)
+
+
+__all__ = [
+    "ANY",
+    "JSON",
+    "NO_STORE",
+    "PROBLEM",
+    "Answer",
+    "App",
+    "Handler",
+    "Request",
+    "Route",
+    "create_app",
+    "problem",
+]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from ..errors import FieldError
 from . import demo
 from .app import App
 from .limits import http_protocol
+from .metrics import share_between_workers
 from .settings import Settings, Source
 
 log = logging.getLogger("fasttoken.server")
+LOG = deepcopy(uvicorn.config.LOGGING_CONFIG)
+LOG["loggers"]["fasttoken"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
 LOOK_AFTER = 1.0  # seconds between looks at the files of the settings
 
 
@@ -104,6 +108,7 @@ def _config(source: Source, settings: Settings) -> uvicorn.Config:
         loop="auto",
         lifespan="on",
         ws="none",
+        log_config=LOG,
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.proxies),
@@ -125,6 +130,7 @@ def run(source: Source, settings: Settings) -> None:
         scheme = "https" if settings.tls.certificate else "http"
         print(demo.hints(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"), flush=True)
     if settings.workers > 1:
+        share_between_workers()
         Workers(config, sockets=sockets).run()
         return
     # uvicorn raises the signal that ended it once more; an end that was asked for is no failure.

@@ -25,6 +25,7 @@ from ..rules import DAY
 from .audit import Audit
 from .auth import Auth
 from .cors import Cors
+from .faults import misfit
 from .limits import Limits
 from .metrics import Metrics
 from .policy import Policy
@@ -136,8 +137,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def bound_port(self) -> int:
-        """The port: as set, else 8082 with compatible routes, where their originals are."""
-        return self.port if self.port is not None else 8082 if self.compat else 8080
+        """The port: as set, else where the original of the compatible routes is."""
+        if self.port is not None:
+            return self.port
+        from .compat import port
+
+        return port(self.compat) or 8080
 
     def check(self) -> Settings:
         """Itself, if all settings go together; else `FieldError` with the name of one."""
@@ -287,7 +292,4 @@ def _converted(data: dict[str, Any]) -> Settings:
     try:
         return msgspec.convert(data, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        unknown = message.partition("unknown field `")[2].rstrip("`")
-        field = ".".join(filter(None, (place.strip(".`"), unknown)))
-        raise FieldError(field or "settings", "is not a setting" if unknown else message) from None
+        raise misfit(error, "settings") from None
