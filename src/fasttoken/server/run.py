@@ -123,6 +123,8 @@ def run(source: Source, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; requests under way are answered first."""
     config = _config(source, settings)
     sockets = [config.bind_socket()]
+    # Clients that come while the workers start wait for them, and are not sent away.
+    sockets[0].listen(config.backlog)
     if settings.dev:
         host, port = sockets[0].getsockname()[:2]
         scheme = "https" if settings.tls.certificate else "http"
