@@ -580,6 +580,23 @@ def test_two_workers_share_redis(serve, redis):
     assert granted == 20
 
 
+@pytest.mark.parametrize("bad", [b"BREW / HTTP/1.1\r\n\r\n", b"GET /" + b"x" * 20_000])
+def test_a_bad_request_is_answered_on_a_connection_that_was_good(dev, bad):
+    good = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
+    with connect(dev) as client:
+        client.sendall(good)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        client.sendall(bad)
+        assert statuses(everything(client)) in ([400], [431])
+
+
+def test_no_answer_is_taken_for_that_to_another_request(dev):
+    """What is wrong comes right behind a good request, whose answer is still to be sent."""
+    with connect(dev) as client:
+        client.sendall(POST + BODY + b"BREW / HTTP/1.1\r\n\r\n")
+        assert statuses(everything(client)) in ([], [200], [200, 400])
+
+
 # CORS --------------------------------------------------------------------------------------------
 
 ORIGIN = "https://app.example.com"
