@@ -205,7 +205,9 @@ def visit(launch, agora, server):
             route.abort()
 
     def open_page(flags=FAKES, **query: object) -> Page:
-        context = launch(*flags).new_context(viewport={"width": 1040, "height": 900})
+        context = launch(*flags).new_context(
+            viewport={"width": 1040, "height": 900}, locale="en-GB", timezone_id="UTC"
+        )
         contexts.append(context)
         context.route("**/*", edge)
         context.route_web_socket(re.compile(r"wss://"), agora.gateway)
@@ -417,6 +419,17 @@ def test_a_subscriber_publishes_nothing(visit, agora, project):
     assert not project.verify(token, **asked, privilege="rtc.publish_audio").ok
 
 
+def test_others_come_and_go(visit, agora):
+    page = visit()
+    join(page)
+    agora.tell("on_user_online", uid=7, uint_id=7)
+    agora.tell("on_add_video_stream", uid=7, uint_id=7, video=True, ssrcId=77)
+    agora.tell("on_add_audio_stream", uid=7, uint_id=7, audio=True, ssrcId=78)
+    expect(page.locator("figcaption")).to_have_text(["You", "User 7"])
+    agora.tell("on_user_offline", uid=7, reason="quit")
+    expect(page.locator("figcaption")).to_have_text(["You"])
+
+
 def test_no_token_is_shown(visit, agora):
     page = visit()
     join(page)
@@ -436,3 +449,41 @@ def test_without_the_sdk_the_page_says_so(visit):
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("The Agora Web SDK did not load")
     expect(page.get_by_role("button", name="Join")).to_be_disabled()
+
+
+def test_another_file_in_the_place_of_the_sdk_is_not_run(visit):
+    page = visit()
+    swapped = {"content_type": "text/javascript", "body": "window.AgoraRTC = {};"}
+    page.route("**/agora-rtc-sdk-ng.js", lambda route: route.fulfill(**swapped))
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("The Agora Web SDK did not load")
+
+
+def test_the_page_fits_its_window_in_light_and_dark(visit, agora):
+    """The pictures lie in build/web; docs/demo.png is one of them."""
+    page = visit()
+    rows = page.locator("#fetched tr")
+    page.clock.set_fixed_time("2026-01-01T10:00:00Z")
+    join(page)
+    page.clock.set_fixed_time("2026-01-01T10:00:30Z")
+    down = {"title": "Service Unavailable", "status": 503, "detail": "the server is ending"}
+    page.route("**/v1/tokens", lambda route: route.fulfill(status=503, json=down), times=1)
+    agora.tell("on_token_privilege_will_expire")
+    expect(rows).to_have_count(2)
+    page.clock.set_fixed_time("2026-01-01T10:00:31Z")
+    expect(rows).to_have_count(3)
+    state(page, "joined")
+    page.clock.set_fixed_time("2026-01-01T10:01:01Z")
+    agora.tell("on_token_privilege_will_expire")
+    expect(rows).to_have_count(4)
+    state(page, "joined")
+    page.clock.set_fixed_time("2026-01-01T10:01:20Z")
+    expect(page.locator("#left")).to_have_text("0:41")
+    pictures = ROOT / "build" / "web"
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1040, 360):
+            page.set_viewport_size({"width": width, "height": 900})
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.evaluate(wide) <= 0
+            page.screenshot(path=pictures / f"{scheme}-{width}.png", full_page=True)

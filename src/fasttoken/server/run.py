@@ -123,7 +123,7 @@ def run(source: Source, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; requests under way are answered first."""
     config = _config(source, settings)
     sockets = [config.bind_socket()]
-    # Clients that come while the workers start wait for them, and are not sent away.
+    # From here on a client waits until a worker is up, rather than being refused.
     sockets[0].listen(config.backlog)
     if settings.dev:
         host, port = sockets[0].getsockname()[:2]
