@@ -157,10 +157,14 @@ class App:
     async def _read(self, request: Request, receive: Any, limit: int | None) -> bool:
         """Reads the body. False if the client went away. How long it may take is for the
         protocol to say (`limits.http_protocol`)."""
+        most = self.settings.limits.body_bytes if limit is None else limit
+        announced = request.headers.get(b"content-length", b"")
+        if len(announced) > 4 and (len(announced) > 15 or int(announced) > most):
+            raise _too_large(most)
         message = await receive()
         if message["type"] != "http.request":
             return False
-        body, most = message["body"], self.settings.limits.body_bytes if limit is None else limit
+        body = message["body"]
         if message["more_body"]:
             pieces = [body]
             length = len(body)
@@ -172,8 +176,7 @@ class App:
                 length += len(message["body"])
             body = b"".join(pieces)
         if len(body) > most:
-            close = ((b"connection", b"close"),)
-            raise faults.TooLarge(f"the body must be at most {most} bytes", close)
+            raise _too_large(most)
         request.body = body
         return True
 
@@ -197,6 +200,11 @@ class App:
         while True:
             await asyncio.sleep(1)
             self.meter.fold()
+
+
+def _too_large(most: int) -> faults.TooLarge:
+    """The error for a body that is too large; what is left of it is not read."""
+    return faults.TooLarge(f"the body must be at most {most} bytes", ((b"connection", b"close"),))
 
 
 def _same_certificate(one: Project, other: Project) -> bool:

@@ -116,7 +116,7 @@ def _service(service: Any) -> dict[str, Any]:
 def _brief(value: Any) -> Any:
     """A value that a client may have chosen, as a log can bear it."""
     if isinstance(value, dict):
-        return {key: _brief(each) for key, each in value.items()}
+        return {str(_brief(key)): _brief(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_brief(each) for each in value[:MOST_VALUES]]
     if isinstance(value, str):
