@@ -31,6 +31,7 @@ NO_CACHE: Headers = (
     (b"expires", b"-1"),
     (b"pragma", b"no-cache"),
 )
+LONGEST_QUOTE = 64  # characters
 CREDENTIALS = ("authorization", "x-api-key")  # the originals ask for none; `Authenticator` does
 
 
@@ -134,6 +135,11 @@ def is_uid(text: str) -> bool:
     return is_number(text) and (text[0] != "0" or text == "0")
 
 
+def shown(text: str) -> str:
+    """What is quoted of a text that a client chose."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
 def parse_uint(text: str) -> int:
     """A number as Go's ``strconv.ParseUint`` reads it; `BadRequest` in its words otherwise."""
     problem = "" if is_number(text) else "invalid syntax"
@@ -143,7 +149,7 @@ def parse_uint(text: str) -> int:
         if number < 2**64:
             return number
         problem = "value out of range"
-    raise BadRequest(f'strconv.ParseUint: parsing "{text}": {problem}')
+    raise BadRequest(f'strconv.ParseUint: parsing "{shown(text)}": {problem}')
 
 
 def user(text: str) -> int | str:
@@ -257,7 +263,7 @@ def _converted(value: _Value, shape: Shape, field: str, kind: str | Shape) -> An
         if kind in _BITS and is_number(value) and len(value) <= 10 and int(value) < _BITS[kind]:
             return int(value)
         if kind == "int" or kind in _BITS:
-            raise WrongType(f"number {value}", shape.name, field, kind)
+            raise WrongType(f"number {shown(value)}", shape.name, field, kind)
     elif isinstance(value, str):
         if kind == "string":
             return value
@@ -297,6 +303,7 @@ __all__ = [
     "parse_uint",
     "query",
     "seconds_until",
+    "shown",
     "status",
     "user",
     "words",

@@ -24,6 +24,7 @@ from .originals import (
     nothing_here,
     parse_uint,
     query,
+    shown,
     status,
     user,
     words,
@@ -55,7 +56,7 @@ def _expiry(request: Request, desk: Desk) -> int:
         return parse_uint(text)
     except BadRequest as error:
         raise BadParameter(
-            f"failed to parse expireTime: {text}, causing error: {error.detail}"
+            f"failed to parse expireTime: {shown(text)}, causing error: {error.detail}"
         ) from None
 
 
@@ -74,10 +75,10 @@ def _rtc(request: Request, expire: int) -> RtcOrder:
             uid = parse_uint(text)
         except BadRequest as error:
             raise BadRequest(
-                f"failed to parse uidStr: {text}, to uint causing error: {error.detail}"
+                f"failed to parse uidStr: {shown(text)}, to uint causing error: {error.detail}"
             ) from None
     elif kind != "userAccount":
-        raise BadRequest(f"failed to generate RTC token for Unknown Tokentype: {kind}")
+        raise BadRequest(f"failed to generate RTC token for Unknown Tokentype: {shown(kind)}")
     return RtcOrder(path["channel"], uid, _role(path["role"]), expire, expire)
 
 
