@@ -155,10 +155,7 @@ def test_an_absolute_expiry_is_kept(server, old):
         answer = ask(running, "GET", f"/access_token?channel=c&uid=7&expiredTs={ends}")
         [token] = tokens_of(answer)
         claims = parse(token).claims
-        if running is old:
-            found = claims.privileges[1]
-        else:
-            found = claims.issue_ts + claims.expire
+        found = claims.privileges[1] if running is old else claims.issue_ts + claims.expire
         # The clock may tick between reading the request and minting.
         assert ends <= found <= ends + 1
 
@@ -340,7 +337,6 @@ def test_a_query_that_can_be_read_two_ways_is_refused(server, path):
         "/rtm//",
         "/rtm/%2e%2e/%2e%2e/",
         "/chat/app/ann/",
-        "/rtc/../rtc/c/publisher/uid/7/",
         "//rtm/ann/",
         "/rtm/ann//",
         "/RTM/ann/",

@@ -30,6 +30,7 @@ COMMANDS = (
     "verify-file",
     "migrate",
     "serve",
+    "keys",
     "backend",
 )
 

@@ -26,7 +26,19 @@ from .desk import Desk
 from .limits import Limiter
 from .metrics import Meter
 from .policy import Rules
-from .routing import ANY, JSON, NO_STORE, PROBLEM, Answer, Handler, Request, Route, problem
+from .routing import (
+    ANY,
+    JSON,
+    NO_STORE,
+    PROBLEM,
+    Answer,
+    Handler,
+    Headers,
+    Operation,
+    Request,
+    Route,
+    problem,
+)
 from .settings import Settings
 
 log = logging.getLogger("fasttoken.server")
@@ -263,6 +275,8 @@ __all__ = [
     "Answer",
     "App",
     "Handler",
+    "Headers",
+    "Operation",
     "Request",
     "Route",
     "create_app",

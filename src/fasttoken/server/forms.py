@@ -130,7 +130,7 @@ def _form(service: type[Service]) -> type[msgspec.Struct]:
 
 FORMS: Mapping[type[Service], type[msgspec.Struct]] = {s: _form(s) for s in BY_TYPE.values()}
 _SERVICES = {form: service for service, form in FORMS.items()}
-_RTC = FORMS[Rtc]
+_RTC: Any = FORMS[Rtc]
 AnyForm: Any = reduce(or_, FORMS.values())
 
 
@@ -233,11 +233,11 @@ def order(asked: TokenRequest, expire: int) -> AnyOrder:
     if asked.expire is not UNSET:
         expire = asked.expire
     forms: Any = asked.services
-    if len(forms) == 1 and type(forms[0]) is _RTC and forms[0].privileges is UNSET:
-        form: Any = forms[0]
+    form: Any = forms[0]
+    if len(forms) == 1 and type(form) is _RTC and form.privileges is UNSET:
         role = Role.PUBLISHER if form.role is UNSET else _ROLES[form.role]
         return RtcOrder(form.channel_name, form.uid, role, expire, 0, asked.version)
-    if asked.version == "006" and type(forms[0]) is _RTC:
+    if asked.version == "006" and type(form) is _RTC:
         raise FieldError("services", "must be RTC with a role, alone, in version 006")
     return Order(tuple(_service(form, expire) for form in forms), expire, asked.version)
 

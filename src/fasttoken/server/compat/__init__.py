@@ -2,7 +2,7 @@
 
 A family is a module of this package with ``routes(settings) -> list[Route]``, and one line here;
 docs/server-compat.md says where each comes from, and what differs. What families share stands in
-forms.py: reading a request as Go or Express reads it, and the words for what is wrong with it.
+originals.py: reading a request as Go or Express reads it, and the words for what is wrong with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..app import Route
+    from ..routing import Route
     from ..settings import Settings
 
 # The name of a family, and its module here.

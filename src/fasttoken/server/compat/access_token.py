@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import time
 
 from ...services import Role
-from ..app import Answer, Request, Route
 from ..desk import Desk, RtcOrder
 from ..faults import BadRequest
+from ..routing import Answer, Request, Route
 from ..settings import Settings
-from .forms import (
+from .originals import (
     JSON_UTF8,
     NO_CACHE,
     Origins,

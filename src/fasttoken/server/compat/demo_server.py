@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...services import Role, Rtm
-from ..app import NO_STORE, Answer, Request, Route
 from ..desk import Desk, Order, RtcOrder
 from ..faults import BadRequest
+from ..routing import NO_STORE, Answer, Request, Route
 from ..settings import Settings
-from .forms import (
+from .originals import (
     JSON_UTF8,
     Origins,
     allowed_headers,

@@ -12,11 +12,11 @@ import msgspec
 
 from ...rules import U32_MAX
 from ...services import Role, Rtm
-from ..app import ANY, NO_STORE, Answer, Headers, Request, Route
 from ..desk import Desk, Order, RtcOrder
 from ..faults import BadRequest, title
+from ..routing import ANY, NO_STORE, Answer, Headers, Request, Route
 from ..settings import Settings
-from .forms import (
+from .originals import (
     NOSNIFF,
     TEXT,
     Origins,
@@ -25,7 +25,7 @@ from .forms import (
     allowed_headers,
     encode,
     go_json,
-    is_number,
+    is_uid,
     more_headers,
     status,
     words,
@@ -71,7 +71,7 @@ def _asked(body: bytes) -> tuple[int, str, int | None]:
     quotes = 6 if found.role is None else 8
     if isinstance(uid, str):
         quotes += 2
-        uid = int(uid) if is_number(uid) and len(uid) <= 10 else -1
+        uid = int(uid) if is_uid(uid) and len(uid) <= 10 else -1
     if body.count(b'"') != quotes or not 0 <= uid <= U32_MAX:
         return _asked_carefully(body)
     return uid, found.channelName or found.ChannelName, found.role

@@ -6,11 +6,11 @@ from typing import Any
 
 from ...rules import identifier
 from ...services import Apaas, Chat, Fpa, Role, Rtc, Rtm, Service
-from ..app import NO_STORE, Answer, Request, Route
 from ..desk import Desk, Order
 from ..faults import BadRequest
+from ..routing import NO_STORE, Answer, Request, Route
 from ..settings import Settings
-from .forms import (
+from .originals import (
     JSON_UTF8,
     Origins,
     Shape,

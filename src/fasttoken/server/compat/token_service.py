@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from ...rules import identifier
 from ...services import Chat, Role, Rtc, Rtm, Service
-from ..app import Answer, Headers, Request, Route
 from ..desk import Desk, Order, RtcOrder
 from ..faults import BadRequest, Forbidden, NotFound
+from ..routing import Answer, Headers, Request, Route
 from ..settings import Settings
-from .forms import (
+from .originals import (
     JSON_UTF8,
     NO_CACHE,
     NOSNIFF,

@@ -6,11 +6,11 @@ The original took a channel name alone and minted for any user. Here the uid has
 from __future__ import annotations
 
 from ...services import Role
-from ..app import NO_STORE, Answer, Request, Route
 from ..desk import Desk, RtcOrder
 from ..faults import BadRequest
+from ..routing import NO_STORE, Answer, Request, Route
 from ..settings import Settings
-from .forms import (
+from .originals import (
     TEXT,
     Origins,
     allowed_headers,

@@ -14,8 +14,8 @@ import msgspec
 
 from ...errors import FieldError
 from ...rules import ABSOLUTE, U32_MAX
-from ..app import ANY, NO_STORE, Answer, Headers, Request, Route
 from ..faults import BadRequest, Fault, status_of, title
+from ..routing import ANY, NO_STORE, Answer, Headers, Request, Route
 
 if TYPE_CHECKING:
     from ..desk import Desk
@@ -129,6 +129,11 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
+def is_uid(text: str) -> bool:
+    """Whether a text is a uid as it is written: a number without leading zeros."""
+    return is_number(text) and (text[0] != "0" or text == "0")
+
+
 def parse_uint(text: str) -> int:
     """A number as Go's ``strconv.ParseUint`` reads it; `BadRequest` in its words otherwise."""
     problem = "" if is_number(text) else "invalid syntax"
@@ -144,7 +149,7 @@ def parse_uint(text: str) -> int:
 def user(text: str) -> int | str:
     """The uid that a text is, where it is written as a uid is; else an account. ``0`` is a uid
     here, so that it means any user, and is refused."""
-    if not is_number(text) or (text[0] == "0" and text != "0"):
+    if not is_uid(text):
         return text
     return int(text) if len(text) <= 10 else U32_MAX + 1  # out of range, and named so
 
@@ -256,7 +261,7 @@ def _converted(value: _Value, shape: Shape, field: str, kind: str | Shape) -> An
     elif isinstance(value, str):
         if kind == "string":
             return value
-        if kind == "uid" and is_number(value):
+        if kind == "uid" and is_uid(value):
             return _converted(_Number(value), shape, field, kind)
     elif isinstance(value, bool) and kind == "bool":
         return value
@@ -286,7 +291,7 @@ __all__ = [
     "encode",
     "express_nowhere",
     "go_json",
-    "is_number",
+    "is_uid",
     "more_headers",
     "nothing_here",
     "parse_uint",
