@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +23,7 @@ from .audit import AuditLog
 from .auth import Authenticator
 from .cors import CorsHeaders
 from .desk import Desk
-from .limits import Limiter
+from .limits import DONE, Limiter
 from .metrics import Meter
 from .policy import Rules
 from .routing import (
@@ -108,15 +108,13 @@ class App:
             [*patterns, *demo.routes(settings)], redirect_slashes=False, default=self._nowhere
         )
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         if scope["type"] == "http":
             methods = self._routes.get(scope["path"])
             if methods is not None:
-                await self.serve(methods, scope, receive, send)
-            else:
-                await self._rest(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+                return self.serve(methods, scope, receive, send)
+            return self._rest(scope, receive, send)
+        return self._lifespan(receive, send)
 
     async def serve(self, methods: dict[str, Route], scope: Any, receive: Any, send: Any) -> None:
         """Answers a request for a path that has routes for some methods."""
@@ -124,7 +122,9 @@ class App:
         request = Request(scope)
         route = methods.get(request.method) or methods.get(ANY) or _no_route(methods)
         try:
-            await self.limiter.address(request)
+            counted = self.limiter.address(request)
+            if counted is not DONE:
+                await counted
             preflight = None
             if request.method == "OPTIONS" and route.cors:
                 preflight = self.cors.preflight(request, tuple(methods))
@@ -132,8 +132,13 @@ class App:
                 answer = preflight
             else:
                 if not route.public:
-                    request.caller = await self.authenticator.caller(request)
-                    await self.limiter.caller(request.caller)
+                    caller = self.authenticator.known(request)
+                    if caller is None:
+                        caller = await self.authenticator.caller(request)
+                    request.caller = caller
+                    counted = self.limiter.caller(caller)
+                    if counted is not DONE:
+                        await counted
                 if not await self._read(request, receive, route.body_bytes):
                     return
                 answer = await route.answer(request, self.desk)
