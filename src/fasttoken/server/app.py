@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from time import perf_counter
 from typing import Any
 
@@ -90,6 +90,7 @@ class App:
         ):
             self._route(settings)
         self.settings = settings
+        self._body_bytes = settings.limits.body_bytes
 
     def _route(self, settings: Settings) -> None:
         self._routes: dict[str, dict[str, Route]] = {}
@@ -139,8 +140,18 @@ class App:
                     counted = self.limiter.caller(caller)
                     if counted is not DONE:
                         await counted
-                if not await self._read(request, receive, route.body_bytes):
-                    return
+                most = route.body_bytes or self._body_bytes
+                announced = request.headers.get(b"content-length", b"")
+                if len(announced) > 4 and (len(announced) > 15 or int(announced) > most):
+                    raise _too_large(most)
+                message = await receive()
+                if message["type"] == "http.request" and message["more_body"]:
+                    message = await self._read(message, receive, most)
+                if message["type"] != "http.request":
+                    return  # the client went away
+                request.body = body = message["body"]
+                if len(body) > most:
+                    raise _too_large(most)
                 answer = await route.answer(request, self.desk)
         except (faults.Fault, FieldError, RowsError) as error:
             answer = self._failed(route, request, error)
@@ -150,7 +161,13 @@ class App:
         headers = answer.headers
         if route.cors and b"origin" in request.headers:
             headers += self.cors.headers(request)
-        await _send(send, answer.status, headers, answer.body)
+        body = answer.body
+        if type(body) is bytes:
+            headers = (*headers, (b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        else:
+            await _stream(send, answer.status, headers, body)
         self.meter.answered(route.path, answer.status, perf_counter() - started)
 
     def _failed(self, route: Route, request: Request, error: Exception) -> Answer:
@@ -159,31 +176,17 @@ class App:
             self.audit.refused(request.caller, None, error, request.address)
         return route.fail(error, request)
 
-    async def _read(self, request: Request, receive: Any, limit: int | None) -> bool:
-        """Reads the body. False if the client went away. How long it may take is for the
-        protocol to say (`limits.http_protocol`)."""
-        most = self.settings.limits.body_bytes if limit is None else limit
-        announced = request.headers.get(b"content-length", b"")
-        if len(announced) > 4 and (len(announced) > 15 or int(announced) > most):
-            raise _too_large(most)
-        message = await receive()
-        if message["type"] != "http.request":
-            return False
-        body = message["body"]
-        if message["more_body"]:
-            pieces = [body]
-            length = len(body)
-            while message["more_body"] and length <= most:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return False
-                pieces.append(message["body"])
-                length += len(message["body"])
-            body = b"".join(pieces)
-        if len(body) > most:
-            raise _too_large(most)
-        request.body = body
-        return True
+    async def _read(self, message: Any, receive: Any, most: int) -> Any:
+        """The rest of a body that comes in pieces, as one message. How long it may take is for
+        the protocol to say (`limits.http_protocol`)."""
+        pieces, length = [], 0
+        while message["type"] == "http.request":
+            pieces.append(message["body"])
+            length += len(message["body"])
+            if not message["more_body"] or length > most:
+                return {"type": "http.request", "body": b"".join(pieces)}
+            message = await receive()
+        return message
 
     async def _nowhere(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -239,17 +242,10 @@ class _Pattern:
         await self._app.serve(self._methods, scope, receive, send)
 
 
-async def _send(
-    send: Any,
-    status: int,
-    headers: Iterable[tuple[bytes, bytes]],
-    body: bytes | AsyncIterator[bytes],
+async def _stream(
+    send: Any, status: int, headers: Iterable[tuple[bytes, bytes]], body: Any
 ) -> None:
-    if isinstance(body, bytes):
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-        await send({"type": "http.response.body", "body": body})
-        return
+    """Sends an answer piece by piece."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     async for piece in body:
         await send({"type": "http.response.body", "body": piece, "more_body": True})

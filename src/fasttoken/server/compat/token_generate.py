@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...rules import identifier
 from ...services import Apaas, Chat, Fpa, Role, Rtc, Rtm, Service
 from ..desk import Desk, Order
@@ -109,7 +111,7 @@ def routes(settings: Settings) -> list[Route]:
         unreadable = isinstance(error, BadRequest) and not isinstance(error, NotGenerated)
         code = BAD_PARAMETERS if unreadable else NOT_GENERATED
         found = answer(request, status(error), code, words(error), "")
-        return found._replace(headers=found.headers + more_headers(error))
+        return replace(found, headers=found.headers + more_headers(error))
 
     return [
         Route("POST", PATH, mint, fail, cors=False),
