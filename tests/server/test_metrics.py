@@ -142,7 +142,7 @@ def test_metrics_are_for_callers_unless_set(serve):
     mine = {"authorization": "Bearer ft_x"}
     assert closed.client.get("/metrics", headers=mine).status_code == 200
     assert 'reason="no_credential"} 1.0' in closed.client.get("/metrics", headers=mine).text
-    public = serve(FASTTOKEN_SERVER_METRICS__PUBLIC="true")
+    public = serve(FASTTOKEN_SERVER_AUTH__KEYS=keys, FASTTOKEN_SERVER_METRICS__PUBLIC="true")
     assert public.client.get("/metrics").status_code == 200
 
 
