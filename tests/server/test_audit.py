@@ -26,6 +26,8 @@ from fasttoken.server.desk import Minted, Order, RtcOrder
 from fasttoken.server.faults import Forbidden, NotReady, TooMany, Unauthorized
 from fasttoken.services import Chat, Role, Rtc, Rtm2
 
+pytestmark = pytest.mark.once
+
 NOW = 1_700_000_000.25
 WHO = Caller("jwt:school/ann", {}, "192.0.2.7", "req-1")
 TOKEN = Project(APP_ID, CERTIFICATE).rtc_token("room", 7)

@@ -31,6 +31,8 @@ from fasttoken.server.auth import ApiKey, Auth, Authenticator, Issuer, KeySet  #
 from fasttoken.server.faults import NotReady, Unauthorized  # noqa: E402
 from fasttoken.server.secret import Secret  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 NOW = 1_700_000_000
 SECRET = "a shared secret of at least 32 bytes"
 PRIVATE = {

@@ -17,6 +17,8 @@ from fasttoken.server.desk import Order, RtcOrder
 from fasttoken.server.metrics import BUCKETS, Meter, Metrics
 from fasttoken.services import Chat, Rtc, Rtm
 
+pytestmark = pytest.mark.once
+
 ASK = {"services": [{"service": "rtc", "channel_name": "lobby", "uid": 7}]}
 
 
