@@ -26,6 +26,8 @@ from fasttoken.server.desk import Minted, Order, RtcOrder
 from fasttoken.server.faults import Forbidden, NotReady, TooMany, Unauthorized
 from fasttoken.services import Chat, Role, Rtc, Rtm2
 
+pytestmark = pytest.mark.once
+
 NOW = 1_700_000_000.25
 WHO = Caller("jwt:school/ann", {}, "192.0.2.7", "req-1")
 TOKEN = Project(APP_ID, CERTIFICATE).rtc_token("room", 7)
@@ -216,6 +218,18 @@ def test_no_token_leaves_when_its_line_cannot_be_written(caplog):
     log.close()
     assert "ENOSPC" in caplog.text
     assert "5 lines of the audit log were not written" in caplog.text
+
+
+def test_a_record_that_cannot_be_shown_does_not_stop_the_log(file):
+    def work(log):
+        for channel in ("one", "\ud800", b"x" * 3, object(), "two"):
+            log.minted(WHO, RtcOrder(channel, 7, 101), MINTED)
+
+    lines = logged(file, work)
+    assert [line.get("services", [{}])[0].get("channel_name") for line in lines] == [
+        "one", None, "eHh4", None, "two",
+    ]  # fmt: skip
+    assert "can't be shown" in lines[1]["note"]
 
 
 def test_what_a_full_disk_took_of_a_line_is_ended_and_the_line_comes_again(file, monkeypatch):

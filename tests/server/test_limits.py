@@ -22,6 +22,8 @@ from fasttoken.server.faults import NotReady, TooMany
 from fasttoken.server.limits import Limiter, Limits, Window
 from fasttoken.server.secret import Secret
 
+pytestmark = pytest.mark.once
+
 PATIENCE = 60
 
 

@@ -17,6 +17,8 @@ from fasttoken.server.desk import Order, RtcOrder
 from fasttoken.server.metrics import BUCKETS, Meter, Metrics
 from fasttoken.services import Chat, Rtc, Rtm
 
+pytestmark = pytest.mark.once
+
 ASK = {"services": [{"service": "rtc", "channel_name": "lobby", "uid": 7}]}
 
 
@@ -142,7 +144,7 @@ def test_metrics_are_for_callers_unless_set(serve):
     mine = {"authorization": "Bearer ft_x"}
     assert closed.client.get("/metrics", headers=mine).status_code == 200
     assert 'reason="no_credential"} 1.0' in closed.client.get("/metrics", headers=mine).text
-    public = serve(FASTTOKEN_SERVER_METRICS__PUBLIC="true")
+    public = serve(FASTTOKEN_SERVER_AUTH__KEYS=keys, FASTTOKEN_SERVER_METRICS__PUBLIC="true")
     assert public.client.get("/metrics").status_code == 200
 
 

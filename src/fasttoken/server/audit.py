@@ -91,6 +91,18 @@ def fingerprint(token: str) -> str:
     return sha256(token.encode()).hexdigest()[:16]
 
 
+def _encoded(records: list[Any]) -> bytes:
+    """Records as lines; one that can't be shown must not keep the others from being written."""
+    try:
+        made = [_rtc_line(*each) if type(each) is tuple else each for each in records]
+        return _encoder.encode_lines(made)
+    except (TypeError, ValueError, AttributeError) as error:
+        if len(records) > 1:
+            return b"".join(_encoded([record]) for record in records)
+        unshown = {"event": "minted", "note": f"can't be shown ({type(error).__name__})"}
+        return _encoder.encode_lines([unshown])
+
+
 def _rtc_line(when: float, caller: Caller, order: Any, minted: Minted) -> _RtcLine:
     return _RtcLine(
         datetime.fromtimestamp(when, timezone.utc),
@@ -98,7 +110,7 @@ def _rtc_line(when: float, caller: Caller, order: Any, minted: Minted) -> _RtcLi
         caller.name,
         caller.address,
         (_RtcService(order.channel_name, order.uid),),
-        order.role.name.lower(),
+        "subscriber" if order.role is Role.SUBSCRIBER else "publisher",
         order.version,
         order.expire,
         minted.expires_at,
@@ -333,8 +345,7 @@ class AuditLog:
         lines = [self._queue.popleft() for _ in range(min(LINES, len(self._queue)))]
         done = 0
         try:
-            made = [_rtc_line(*line) if type(line) is tuple else line for line in lines]
-            done = self._file.write(_encoder.encode_lines(made))
+            done = self._file.write(_encoded(lines))
         finally:
             self._queue.extendleft(reversed(lines[done:]))
 

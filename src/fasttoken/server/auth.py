@@ -435,6 +435,9 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self, dev: bool) -> None:
         """`FieldError` for what can't be meant."""
+        if not dev and not self.keys and not self.issuers:
+            mend = "fasttoken keys new NAME makes a key; --dev lets everyone in"
+            raise FieldError("auth", "must have keys or issuers", mend)
         for key in self.keys:
             key.check()
         for issuer in self.issuers:
