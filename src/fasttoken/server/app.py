@@ -127,7 +127,8 @@ class App:
             await self.limiter.address(request)
             preflight = None
             if request.method == "OPTIONS" and route.cors:
-                preflight = self.cors.preflight(request, tuple(methods))
+                named = tuple(method for method in methods if method != ANY)
+                preflight = self.cors.preflight(request, named)
             if preflight is not None:
                 answer = preflight
             else:
