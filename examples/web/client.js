@@ -23,16 +23,18 @@ export class Refused extends Error {
 /**
  * What fetches a token by `POST`: a function of channel, uid and an AbortSignal, for one attempt.
  *
- * `wanted` goes into every request (`role`, `expire`, ...), `headers` too (an API key, a JWT).
+ * `role` is publisher or subscriber, `expire` the lifetime in seconds (by default what the server
+ * is set to), `headers` go along with every request (an API key, a JWT).
  * It resolves to the server's answer, `{ token, issued_at, expires_at, renew_at }` in Unix seconds,
  * and rejects with `Refused`, or with another Error if it is worth while to ask again.
  */
-export function tokensFrom(url, wanted = {}, headers = {}) {
+export function tokensFrom(url, { role = "publisher", expire, headers = {} } = {}) {
   return async (channel, uid, signal) => {
+    const services = [{ service: "rtc", channel_name: channel, uid, role }];
     const answer = await fetch(url, {
       method: "POST",
       headers: { "Content-Type": "application/json", ...headers },
-      body: JSON.stringify({ channel_name: channel, uid, ...wanted }),
+      body: JSON.stringify({ services, expire }),
       signal,
     });
     if (answer.ok) return await answer.json();
@@ -260,11 +262,14 @@ async function describe({ token, issued_at, expires_at, renew_at }) {
   };
 }
 
-/** The first 12 digits of the token's SHA-256. A page without HTTPS can't hash: then "". */
+/**
+ * The first 16 digits of the token's SHA-256, as in the server's audit log. A page without HTTPS
+ * can't hash: then "".
+ */
 async function fingerprint(token) {
   if (!globalThis.crypto?.subtle) return "";
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  const bytes = new Uint8Array(digest).subarray(0, 6);
+  const bytes = new Uint8Array(digest).subarray(0, 8);
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

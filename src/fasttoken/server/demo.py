@@ -59,6 +59,6 @@ def routes(settings: Settings) -> list[BaseRoute]:
 
 def hints(url: str) -> str:
     """Where to look first, for whoever has started a server with ``dev``."""
-    asked = json.dumps({"channel_name": "lobby", "uid": 42})
+    asked = json.dumps({"services": [{"service": "rtc", "channel_name": "lobby", "uid": 42}]})
     curl = f"curl -sS -H 'Content-Type: application/json' -d {quote(asked)} {url}/v1/tokens"
     return f"The page:  {url}/demo/\nA token:   {curl}"

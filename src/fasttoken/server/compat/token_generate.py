@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...rules import identifier
 from ...services import Apaas, Chat, Fpa, Role, Rtc, Rtm, Service
 from ..desk import Desk, Order
@@ -107,7 +109,7 @@ def _fail(error: Exception, request: Request) -> Answer:
     unreadable = isinstance(error, BadRequest) and not isinstance(error, NotGenerated)
     code = BAD_PARAMETERS if unreadable else NOT_GENERATED
     found = _answer(status(error), code, words(error), "")
-    return found._replace(headers=found.headers + more_headers(error))
+    return replace(found, headers=found.headers + more_headers(error))
 
 
 def routes(settings: Settings) -> list[Route]:

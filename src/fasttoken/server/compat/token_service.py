@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from ...rules import identifier
 from ...services import Chat, Role, Rtc, Rtm, Service
 from ..desk import Desk, Order, RtcOrder
@@ -209,7 +211,7 @@ def routes(settings: Settings) -> list[Route]:
             elif code == 400:
                 data["error"] = f"Error Generating {start}{text}"
             answer = in_json(request, data, code)
-            return answer._replace(headers=answer.headers + more_headers(error))
+            return replace(answer, headers=answer.headers + more_headers(error))
 
         return fail
 
