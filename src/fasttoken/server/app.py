@@ -122,11 +122,11 @@ class App:
         started = perf_counter()
         request = Request(scope)
         route = methods.get(request.method) or methods.get(ANY) or _no_route(methods)
-        preflight = None
         try:
             counted = self.limiter.address(request)
             if counted is not DONE:
                 await counted
+            preflight = None
             if request.method == "OPTIONS" and route.cors:
                 named = tuple(method for method in methods if method != ANY)
                 preflight = self.cors.preflight(request, named)
@@ -160,7 +160,7 @@ class App:
             log.exception("%s %s failed", request.method, route.path)
             answer = self._failed(route, request, error)
         headers = answer.headers
-        if route.cors and preflight is None and b"origin" in request.headers:
+        if route.cors and b"origin" in request.headers:
             headers += self.cors.headers(request)
         body = answer.body
         if type(body) is bytes:
