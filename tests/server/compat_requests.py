@@ -17,6 +17,7 @@ JSON = "application/json"
 JSON_UTF8 = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 PLAIN = "text/plain"
+HTML = "text/html; charset=utf-8"
 ALL = ",".join(FAMILIES)
 
 NO_CACHE = {
@@ -205,7 +206,7 @@ ACCESS_TOKEN = [
     not_accessed("/access_token", "channel name is required"),
     not_accessed("/access_token?channel=&uid=1234", "channel name is required"),
     not_accessed("/access_token?channel=test", "uid is required"),
-    Exchange("POST", "/access_token", b"Cannot POST /access_token\n", TEXT, status=404),
+    Exchange("POST", "/access_token", b"Cannot POST /access_token\n", HTML, status=404),
 ]
 
 
@@ -478,7 +479,7 @@ DEMO_SERVER = [
     not_keyed("/rtcToken?uid=7", "channel name is required"),
     not_keyed("/rtcToken?channelName=test", "uid is required"),
     not_keyed("/rtmToken", "account is required"),
-    Exchange("POST", "/rtcToken", b"Cannot POST /rtcToken\n", TEXT, status=404),
+    Exchange("POST", "/rtcToken", b"Cannot POST /rtcToken\n", HTML, status=404),
 ]
 
 V1_TOKEN = [

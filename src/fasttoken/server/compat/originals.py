@@ -25,6 +25,7 @@ _encode = msgspec.json.Encoder().encode
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 PLAIN = (b"content-type", b"text/plain")  # as Gin has it where it has no route
+HTML = (b"content-type", b"text/html; charset=utf-8")
 JSON_UTF8 = (b"content-type", b"application/json; charset=utf-8")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE: Headers = (
@@ -115,7 +116,7 @@ def nothing_here(path: str, text: str, headers: Headers, *, cors: bool = False) 
 
 def express_nowhere(path: str) -> Route:
     """What Express says of a method that a path has no handler for."""
-    return nothing_here(path, "Cannot {method} {path}\n", (TEXT,))
+    return nothing_here(path, "Cannot {method} {path}\n", (HTML, NOSNIFF))
 
 
 # Queries and paths ----------------------------------------------------------------------------
