@@ -25,6 +25,7 @@ from conftest import PATIENCE, Server
 from helpers import APP_ID
 
 from fasttoken import parse
+from fasttoken.server import Settings
 from fasttoken.server.compat import FAMILIES, port
 from fasttoken.services import Rtc, Rtm
 
@@ -513,6 +514,9 @@ def test_each_family_has_its_port():
     assert port(["fetch-token", "fetch-token"]) == 8082
     assert port(["fetch-token", "token-service"]) is None
     assert port([]) is None
+    assert Settings(compat=("fetch-token",)).bound_port == 8082
+    assert Settings(compat=("fetch-token", "v1-token")).bound_port == 8080
+    assert Settings(compat=("fetch-token",), port=99).bound_port == 99
 
 
 def test_ping_needs_no_token_service_caller(server):
