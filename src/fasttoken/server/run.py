@@ -107,6 +107,7 @@ def _config(source: Source, settings: Settings, make: Callable[[Source], App]) -
         workers=settings.workers,
         http=http_protocol(settings.limits),
         loop="auto",
+        interface="asgi3",
         lifespan="on",
         ws="none",
         log_config=LOG,
