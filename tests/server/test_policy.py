@@ -350,8 +350,8 @@ def test_patterns_that_cannot_be_read(text):
 
 def test_a_long_name_is_refused_without_being_matched():
     """A pattern with three stars may cost the cube of a name's length."""
-    assert matches("*", "a" * 255)
-    assert not matches("*", "a" * 256)
+    assert matches("a*", "a" * 255)
+    assert not matches("a*", "a" * 256)
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
