@@ -128,7 +128,8 @@ class App:
                 await counted
             preflight = None
             if request.method == "OPTIONS" and route.cors:
-                preflight = self.cors.preflight(request, tuple(methods))
+                named = tuple(method for method in methods if method != ANY)
+                preflight = self.cors.preflight(request, named)
             if preflight is not None:
                 answer = preflight
             else:

@@ -35,7 +35,11 @@ from .originals import (
 METHODS = (b"access-control-allow-methods", b"POST, OPTIONS")
 ALL_HEADERS = (b"access-control-allow-headers", b"*")
 JSON = (b"content-type", b"application/json")
-PREFLIGHT = (b"content-type", b"application/json; charset=UTF-8")
+# The original's two handlers do not agree on a space.
+PREFLIGHTS = {
+    "/fetch_rtc_token": (b"content-type", b"application/json; charset=UTF-8"),
+    "/fetch_rtm_token": (b"content-type", b"application/json;charset=UTF-8"),
+}
 
 # 006's roles; attendee (0, and none) and admin (101) publish, as the sample says itself.
 ROLES: Mapping[int | None, Role] = {
@@ -45,8 +49,10 @@ ROLES: Mapping[int | None, Role] = {
     2: Role.SUBSCRIBER,
     101: Role.PUBLISHER,
 }
-_RTC = Shape("rtc_int_token_struct", {"uid": "uid", "ChannelName": "string", "role": "uint32"})
-_RTM = Shape("rtm_token_struct", {"uid": "string"})
+_RTC = Shape(
+    "main", "rtc_int_token_struct", {"uid": "uid", "ChannelName": "string", "role": "uint32"}
+)
+_RTM = Shape("main", "rtm_token_struct", {"uid": "string"})
 
 
 class _Usual(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,6 +111,7 @@ def routes(settings: Settings) -> list[Route]:
         uid, channel_name, number = _asked(request.body)
         role = ROLES.get(number)
         if role is None:
+            _asked_carefully(request.body)  # which may find that it is not even a uint32
             raise BadRequest("Bad request. role: must be 0, 1, 2 or 101")
         order = RtcOrder(channel_name, uid, role, expire, expire, version)
         token = desk.mint(request.caller, order).token
@@ -129,7 +136,8 @@ def routes(settings: Settings) -> list[Route]:
 
     async def preflight(request: Request, desk: Desk) -> Answer:
         allow = allowed_headers(request, "*")
-        return Answer(200, b"", (PREFLIGHT, METHODS, allow, *origins.header(request)))
+        kind = PREFLIGHTS[request.path]
+        return Answer(200, b"", (kind, METHODS, allow, *origins.header(request)))
 
     async def unsupported(request: Request, desk: Desk) -> Answer:
         page = (TEXT, NOSNIFF, METHODS, ALL_HEADERS, *origins.header(request))

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from ..desk import Desk
     from ..settings import Settings
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
+PLAIN = (b"content-type", b"text/plain")  # as Gin has it where it has no route
+HTML = (b"content-type", b"text/html; charset=utf-8")
 JSON_UTF8 = (b"content-type", b"application/json; charset=utf-8")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE: Headers = (
@@ -33,6 +35,14 @@ NO_CACHE: Headers = (
 )
 LONGEST_QUOTE = 64  # characters
 CREDENTIALS = ("authorization", "x-api-key")  # the originals ask for none; `Authenticator` does
+
+
+def encode(data: object) -> bytes:
+    """JSON as Go writes it: without what could be taken for HTML."""
+    text = _encode(data)
+    for character in b"<>&":
+        text = text.replace(b"%c" % character, b"\\u%04x" % character)
+    return text
 
 
 def words(error: Exception) -> str:
@@ -95,18 +105,18 @@ def allowed_headers(request: Request, original: str) -> tuple[bytes, bytes]:
     return (b"access-control-allow-headers", ", ".join([original, *more]).encode())
 
 
-def nothing_here(path: str, text: str) -> Route:
+def nothing_here(path: str, text: str, headers: Headers, *, cors: bool = False) -> Route:
     """The route that answers the methods which the original does not serve on a path: 404."""
 
     async def answer(request: Request, desk: Desk) -> Answer:
-        return Answer(404, text.format(method=request.method, path=path).encode(), (TEXT,))
+        return Answer(404, text.format(method=request.method, path=path).encode(), headers)
 
-    return Route(ANY, path, answer, public=True, cors=False)
+    return Route(ANY, path, answer, public=True, cors=cors)
 
 
 def express_nowhere(path: str) -> Route:
     """What Express says of a method that a path has no handler for."""
-    return nothing_here(path, "Cannot {method} {path}\n")
+    return nothing_here(path, "Cannot {method} {path}\n", (HTML, NOSNIFF))
 
 
 # Queries and paths ----------------------------------------------------------------------------
@@ -173,11 +183,17 @@ def seconds_until(field: str, text: str, now: int) -> int:
 
 
 class Shape(NamedTuple):
-    """A Go struct: its name, and the names and Go types of its fields. A field of type ``uid`` is
-    a uint32 that may also be written as a text of digits."""
+    """A Go struct: its package, its name, and the names and Go types of its fields. A field of
+    type ``uid`` is a uint32 that may also be written as a text of digits."""
 
+    package: str
     name: str
     fields: Mapping[str, Any]
+
+    @property
+    def go_type(self) -> str:
+        """The type as Go names it."""
+        return f"{self.package}.{self.name}"
 
 
 class WrongType(BadRequest):
@@ -232,7 +248,7 @@ def go_json(body: bytes, shape: Shape) -> dict[str, Any]:
     if found is None:
         raise BadRequest("the body is null")
     if not isinstance(found, _Object):
-        raise WrongType(_go_kind(found), "", "", shape.name)
+        raise WrongType(_go_kind(found), "", "", shape.go_type)
     return _members(found, shape, "")
 
 
@@ -271,7 +287,7 @@ def _converted(value: _Value, shape: Shape, field: str, kind: str | Shape) -> An
             return _converted(_Number(value), shape, field, kind)
     elif isinstance(value, bool) and kind == "bool":
         return value
-    name = kind.name if isinstance(kind, Shape) else "uint32" if kind == "uid" else kind
+    name = kind.go_type if isinstance(kind, Shape) else "uint32" if kind == "uid" else kind
     raise WrongType(_go_kind(value), shape.name, field, name)
 
 
@@ -289,6 +305,7 @@ __all__ = [
     "NOSNIFF",
     "NO_CACHE",
     "NO_STORE",
+    "PLAIN",
     "TEXT",
     "Origins",
     "Shape",
