@@ -76,6 +76,9 @@ def test_customers_share_a_server(tmp_path):
     assert not may(rules, "key:acme-2026", RtcOrder("umbrella:1", 7), **claims["acme-2026"])
     assert may(rules, "key:umbrella-2026", RtcOrder("umbrella:1", 7), **claims["umbrella-2026"])
     assert not may(rules, "key:prometheus", RtcOrder("acme:1", 7), **claims["prometheus"])
+    rules.check_metrics(Caller("key:prometheus", Claims({}), ""))
+    with pytest.raises(Forbidden):
+        rules.check_metrics(Caller("key:acme-2026", Claims(claims["acme-2026"]), ""))
 
 
 def test_all_toml_can_be_read(tmp_path):

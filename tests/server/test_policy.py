@@ -75,7 +75,7 @@ def granted(policy, who, order):
 def test_without_rules_nothing_is_granted():
     assert refused(rules(), caller(), rtc()) == "caller"
     assert refused(rules(), caller(), Order((Fpa(),))) == "caller"
-    for ask in (Rules.check_verify, Rules.check_batch):
+    for ask in (Rules.check_verify, Rules.check_batch, Rules.check_metrics):
         with pytest.raises(Forbidden, match="no rule"):
             ask(rules(), caller())
 
