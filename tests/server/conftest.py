@@ -196,7 +196,8 @@ def settings_file(directory: Path, **more: str) -> tuple[str, str]:
     sections = {
         "auth": f'keys = [{{ name = "test", sha256 = "{digest}" }}]',
         "policy": 'rules = [{ name = "all", channels = ["*"], uid = "*", services = ["*"], '
-        'versions = ["006", "007"], longest = 86400, batch = true, verify = true }]',
+        'versions = ["006", "007"], longest = 86400, '
+        "batch = true, verify = true, metrics = true }]",
         "limits": 'caller = "off"\naddress = "off"',
         "audit": f'file = "{directory / "audit.jsonl"}"',
     } | more

@@ -372,7 +372,7 @@ PREFLIGHTS = [
     ("/rtcToken", 204, "GET, HEAD, OPTIONS", "*"),
     ("/rtmToken", 204, "GET, HEAD, OPTIONS", "*"),
 ]
-PAGE = "https://app.example"
+PAGE = "http://localhost:3000"
 ASKS = {"origin": PAGE, "access-control-request-method": "POST"}
 
 

@@ -128,7 +128,7 @@ def test_no_label_has_a_value_that_a_client_chose(dev):
     dev.client.request(mark.upper(), "/v1/tokens")
     dev.client.request("BREW", f"/rtc/{mark}/publisher/uid/7/")
     ask = {"services": [{"service": "rtc", "channel_name": mark, "uid": mark}]}
-    headers = {"x-request-id": mark, "user-agent": mark, "origin": mark, mark: mark}
+    headers = {"x-request-id": mark, "user-agent": mark, "origin": f"http://{mark}", mark: mark}
     assert dev.client.post("/v1/tokens", json=ask, headers=headers).status_code == 200
     assert dev.client.post("/v1/tokens", json={mark: mark}).status_code >= 400
     page = dev.client.get("/metrics").text
@@ -139,9 +139,13 @@ def test_no_label_has_a_value_that_a_client_chose(dev):
 def test_metrics_are_for_callers_unless_set(serve):
     digest = sha256(b"ft_x").hexdigest()
     keys = json.dumps([{"name": "prometheus", "sha256": digest}])
-    closed = serve(FASTTOKEN_SERVER_AUTH__KEYS=keys)
-    assert closed.client.get("/metrics").status_code == 401
     mine = {"authorization": "Bearer ft_x"}
+    unruled = serve(FASTTOKEN_SERVER_AUTH__KEYS=keys)
+    assert unruled.client.get("/metrics").status_code == 401
+    assert unruled.client.get("/metrics", headers=mine).status_code == 403
+    rules = json.dumps([{"name": "all may see", "metrics": True}])
+    closed = serve(FASTTOKEN_SERVER_AUTH__KEYS=keys, FASTTOKEN_SERVER_POLICY__RULES=rules)
+    assert closed.client.get("/metrics").status_code == 401
     assert closed.client.get("/metrics", headers=mine).status_code == 200
     assert 'reason="no_credential"} 1.0' in closed.client.get("/metrics", headers=mine).text
     public = serve(FASTTOKEN_SERVER_AUTH__KEYS=keys, FASTTOKEN_SERVER_METRICS__PUBLIC="true")

@@ -47,7 +47,7 @@ async def _post_tokens(request: Request, desk: Desk) -> Answer:
 
 async def _post_verify(request: Request, desk: Desk) -> Answer:
     asked: VerifyRequest = request.json(_verify)
-    verdicts = desk.verify(
+    verdicts = await desk.verify(
         request.caller,
         asked.tokens,
         channel_name=asked.channel_name,
@@ -177,6 +177,8 @@ def routes(settings: Settings) -> list[Route]:
         return Answer(200, ok)
 
     async def metrics(request: Request, desk: Desk) -> Answer:
+        if not settings.metrics.public:
+            desk.rules.check_metrics(request.caller)
         kind, page = desk.meter.page()
         return Answer(200, page, ((b"content-type", kind),))
 
@@ -232,7 +234,7 @@ def routes(settings: Settings) -> list[Route]:
             "/metrics",
             metrics,
             public=settings.metrics.public,
-            operation=Operation("Counters for Prometheus", None, {"text/plain": None}),
+            operation=Operation("Counters for Prometheus", None, {"text/plain": None}, (403,)),
         ),
         Route("GET", "/openapi.json", document, public=True),
         Route("GET", "/docs", docs, public=True),

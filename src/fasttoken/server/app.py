@@ -64,6 +64,9 @@ class App:
         """
         project = settings.project.open()
         old: Settings | None = getattr(self, "settings", None)
+        if old is not None and settings.dev and not old.dev:
+            # The socket may be open to everyone, whatever host the new settings name.
+            raise FieldError("dev", "must not be turned on while the server runs")
         rules = Rules(settings.policy, settings.dev)
         authenticator = Authenticator(
             settings.auth, settings.dev, None if old is None else self.authenticator
@@ -86,11 +89,13 @@ class App:
             self.meter.certificate(self._generation)
         self.desk = Desk(project, settings.tokens, rules, self.audit, self.meter)
         if old is None or any(
-            getattr(old, name) != getattr(settings, name) for name in ("compat", "tokens", "cors")
+            getattr(old, name) != getattr(settings, name)
+            for name in ("compat", "tokens", "cors", "limits", "metrics")
         ):
             self._route(settings)
         self.settings = settings
         self._body_bytes = settings.limits.body_bytes
+        self._dev = settings.dev
 
     def _route(self, settings: Settings) -> None:
         self._routes: dict[str, dict[str, Route]] = {}
@@ -126,6 +131,8 @@ class App:
             counted = self.limiter.address(request)
             if counted is not DONE:
                 await counted
+            if self._dev:
+                self.cors.check(request)
             preflight = None
             if request.method == "OPTIONS" and route.cors:
                 named = tuple(method for method in methods if method != ANY)

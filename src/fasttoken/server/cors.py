@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import FieldError
+from .faults import Forbidden
 
 if TYPE_CHECKING:
     from .app import Answer, Request
@@ -43,11 +44,28 @@ class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise FieldError("cors.max_age", "must be in 0..86400 seconds")
 
 
+def _is_local(origin: bytes) -> bool:
+    scheme, _, netloc = origin.partition(b"://")
+    return scheme in (b"http", b"https") and netloc != b"" and is_near(netloc)
+
+
+def is_near(netloc: bytes) -> bool:
+    """Whether a Host, or an origin without its scheme, is this machine's, or no name at all that
+    a stranger could have given an address."""
+    if netloc.startswith(b"["):
+        return netloc[1:].partition(b"]")[0] == b"::1"
+    name = netloc.partition(b":")[0].lower()
+    return b"." not in name or name == b"127.0.0.1"
+
+
 class CorsHeaders:
-    """CORS at work, for the routes that don't answer for themselves. ``dev`` allows any page."""
+    """CORS at work, for the routes that don't answer for themselves. With ``dev``, pages of this
+    machine may ask as well, and no others may: everyone is let in there, so that any page that
+    the developer looks at could fetch tokens."""
 
     def __init__(self, settings: Cors, dev: bool) -> None:
-        origins = settings.origins or ((ANY,) if dev else ())
+        origins = settings.origins
+        self._dev = dev
         self._any = ANY in origins
         self._origins = frozenset(origin.encode() for origin in origins)
         self._max_age = settings.max_age
@@ -62,9 +80,20 @@ class CorsHeaders:
             return ()
         if self._any:
             return ((b"access-control-allow-origin", b"*"),)
-        if origin in self._origins:
+        if origin in self._origins or (self._dev and _is_local(origin)):
             return ((b"access-control-allow-origin", origin), *self._more)
         return ()
+
+    def check(self, request: Request) -> None:
+        """`Forbidden` for a page of elsewhere, with ``dev``; also one whose name leads here."""
+        if not self._dev or self._any:
+            return
+        origin = request.headers.get(b"origin")
+        # Where origins are listed, no other page can read an answer.
+        if origin is not None and not self._origins and not _is_local(origin):
+            raise Forbidden("with dev, pages of this machine may ask, or those in cors.origins")
+        if not is_near(request.headers.get(b"host", b"")):
+            raise Forbidden("with dev, the server answers to localhost only")
 
     def preflight(self, request: Request, methods: tuple[str, ...]) -> Answer | None:
         """The answer to an OPTIONS request for a path with these methods; None if it is none.

@@ -291,7 +291,13 @@ class Limiter:
 
     def caller(self, caller: Caller) -> Awaitable[None]:
         """`TooMany` if the caller asks too often; as in `address`."""
-        return self._hit(self._caller, caller.name) if self._caller.rates else DONE
+        if not self._caller.rates:
+            return DONE
+        name = caller.name
+        # A JWT may name its subject at length; what is kept of it is short.
+        return self._hit(
+            self._caller, name if len(name) <= 64 else sha256(name.encode()).hexdigest()
+        )
 
     def _hit(self, counter: _Counter, key: str) -> Awaitable[None]:
         if self._redis is not None:

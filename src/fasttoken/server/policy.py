@@ -122,7 +122,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     What: ``services`` by name, or ``"*"``; ``channels`` and ``uid``, patterns for channels and
     for users; ``roles``; ``versions``; ``longest``, the longest lifetime in seconds. ``wildcard``
     also grants tokens for any channel, any user or a whole app, ``batch`` many tokens in one
-    request, ``verify`` verdicts about tokens.
+    request, ``verify`` verdicts about tokens, ``metrics`` the server's metrics.
     """
 
     name: str
@@ -137,6 +137,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     wildcard: bool = False
     batch: bool = False
     verify: bool = False
+    metrics: bool = False
 
     def check(self) -> None:
         """`FieldError` for what can't be meant."""
@@ -362,6 +363,10 @@ class Rules:
     def check_batch(self, caller: Caller) -> None:
         """`Forbidden` unless the caller may ask for many tokens at once."""
         self._right(caller, "batch", "may have many tokens at once")
+
+    def check_metrics(self, caller: Caller) -> None:
+        """`Forbidden` unless the caller may read the metrics."""
+        self._right(caller, "metrics", "may read the metrics")
 
     def _right(self, caller: Caller, right: str, may: str) -> None:
         if not self._dev and not any(getattr(grant.rule, right) for grant in self.grants(caller)):
