@@ -16,12 +16,19 @@ HOUR = 3600
 JSON = "application/json"
 JSON_UTF8 = "application/json; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
+PLAIN = "text/plain"
+HTML = "text/html; charset=utf-8"
 ALL = ",".join(FAMILIES)
 
 NO_CACHE = {
     "cache-control": "private, no-cache, no-store, must-revalidate",
     "expires": "-1",
     "pragma": "no-cache",
+}
+SERVICE = {
+    **NO_CACHE,
+    "access-control-allow-methods": "GET, POST, OPTIONS",
+    "access-control-allow-headers": "Origin, Content-Type",
 }
 EVERYONE = {"access-control-allow-origin": "*"}
 FETCH = {
@@ -146,6 +153,11 @@ FETCH_TOKEN = [
     not_fetched(
         body(uid=1, channelName="c", role="1"), f"{WRONG_TYPE}stringrolertc_int_token_struct"
     ),
+    not_fetched(
+        body(uid=1, channelName="c", role=-1),
+        f"{WRONG_TYPE}number -1rolertc_int_token_struct",
+    ),
+    not_fetched(body(uid=1, channelName="c", role=3), "Bad request. role: must be 0, 1, 2 or 101"),
     not_fetched(text("[]"), f"{WRONG_TYPE}array"),
     not_fetched(text('"uid"'), f"{WRONG_TYPE}string"),
     fetched(body(uid="user"), rtm("user"), path="rtm"),
@@ -194,7 +206,7 @@ ACCESS_TOKEN = [
     not_accessed("/access_token", "channel name is required"),
     not_accessed("/access_token?channel=&uid=1234", "channel name is required"),
     not_accessed("/access_token?channel=test", "uid is required"),
-    Exchange("POST", "/access_token", b"Cannot POST /access_token\n", TEXT, status=404),
+    Exchange("POST", "/access_token", b"Cannot POST /access_token\n", HTML, status=404),
 ]
 
 
@@ -204,7 +216,7 @@ def served(path: str, key: str, *services: Service, expire: int = HOUR):
         "GET",
         path,
         answer={key: "<token>"},
-        headers=NO_CACHE,
+        headers=SERVICE,
         tokens=(services,),
         expire=expire,
     )
@@ -212,7 +224,7 @@ def served(path: str, key: str, *services: Service, expire: int = HOUR):
 
 def not_served(path: str, answer: dict[str, Any]):
     """A refusal of the Gin token service."""
-    return in_json("GET", path, 400, answer={**answer, "status": 400}, headers=NO_CACHE)
+    return in_json("GET", path, 400, answer={**answer, "status": 400}, headers=SERVICE)
 
 
 def got(send: dict[str, Any], *services: Service, expire: int = HOUR):
@@ -223,7 +235,7 @@ def got(send: dict[str, Any], *services: Service, expire: int = HOUR):
         b'{"token":"<token>"}\n',
         JSON,
         send,
-        NO_CACHE,
+        SERVICE,
         tokens=(services,),
         expire=expire,
     )
@@ -231,7 +243,7 @@ def got(send: dict[str, Any], *services: Service, expire: int = HOUR):
 
 def not_got(send: dict[str, Any], told: str):
     """A refusal of ``POST /getToken``."""
-    headers = {**NO_CACHE, "x-content-type-options": "nosniff"}
+    headers = {**SERVICE, "x-content-type-options": "nosniff"}
     return Exchange("POST", "/getToken", f"{told}\n".encode(), TEXT, send, headers, 400)
 
 
@@ -260,7 +272,7 @@ TOKEN_SERVICE = [
         "GET",
         "/rte/channelName/publisher/uid/2345/?expiry=600",
         answer={"rtcToken": "<token>", "rtmToken": "<token>"},
-        headers=NO_CACHE,
+        headers=SERVICE,
         tokens=(
             (publishes("channelName", 2345, 600),),
             (Rtc("channelName", 2345, {1: 600, 4: 600}), rtm("2345", 600)),
@@ -271,13 +283,13 @@ TOKEN_SERVICE = [
         "GET",
         "/rte/channelName/subscriber/uid/2345/rtmid/",
         answer={"rtcToken": "<token>", "rtmToken": "<token>"},
-        headers=NO_CACHE,
+        headers=SERVICE,
         tokens=(
             (joins("channelName", 2345),),
             (Rtc("channelName", "rtmid", {1: HOUR, 4: HOUR}), rtm("rtmid")),
         ),
     ),
-    in_json("GET", "/ping", answer={"message": "pong"}, headers=NO_CACHE),
+    in_json("GET", "/ping", answer={"message": "pong"}, headers=SERVICE),
     not_served(
         "/rtc/fsda/publisher/uid/test/?expiry=600",
         {"error": f"Error Generating RTC token - failed to parse uidStr: test{UNREADABLE}"},
@@ -354,9 +366,9 @@ TOKEN_SERVICE = [
         body(tokenType="rtc", channel="c", uid="7", expire="60"),
         "json: cannot unmarshal string into Go struct field TokenRequest.expire of type int",
     ),
-    Exchange("POST", "/ping", b"404 page not found", TEXT, status=404),
-    Exchange("GET", "/getToken", b"404 page not found", TEXT, status=404),
-    Exchange("POST", "/rtc/c/publisher/uid/7/", b"404 page not found", TEXT, status=404),
+    Exchange("POST", "/ping", b"404 page not found", PLAIN, headers=SERVICE, status=404),
+    Exchange("GET", "/getToken", b"404 page not found", PLAIN, status=404),
+    Exchange("POST", "/rtc/c/publisher/uid/7/", b"404 page not found", PLAIN, status=404),
 ]
 
 
@@ -367,16 +379,16 @@ def generated(send: dict[str, Any], *services: Service, expire: int = HOUR):
         "/token/generate",
         answer={"code": 0, "data": {"token": "<token>"}, "message": "Success"},
         send=send,
-        headers=EVERYONE,
         tokens=(services,),
         expire=expire,
     )
 
 
 def not_generated(send: dict[str, Any], code: int, told: str):
-    """A refusal of the Docker image's token service."""
+    """A refusal of the Docker image's token service. What it can't read it answers as text."""
     answer = {"code": code, "data": "", "message": told}
-    return in_json("POST", "/token/generate", 400, answer=answer, send=send, headers=EVERYONE)
+    kind = TEXT if code == -1 else JSON_UTF8
+    return in_json("POST", "/token/generate", 400, kind, answer=answer, send=send)
 
 
 GO = "json: cannot unmarshal"
@@ -439,9 +451,14 @@ TOKEN_GENERATE = [
         -1,
         f"{GO} number into Go struct field RequestServiceRtc.serviceRtc.enable of type bool",
     ),
-    not_generated(text("[]"), -1, f"{GO} array into Go value of type Request"),
+    not_generated(
+        body(serviceRtm=True),
+        -1,
+        f"{GO} bool into Go struct field Request.serviceRtm of type main.RequestServiceRtm",
+    ),
+    not_generated(text("[]"), -1, f"{GO} array into Go value of type main.Request"),
     not_generated(body(uid="7"), -2, "no service is enabled"),
-    Exchange("GET", "/token/generate", b"404 page not found", TEXT, status=404),
+    Exchange("GET", "/token/generate", b"404 page not found", PLAIN, status=404),
 ]
 
 
@@ -462,7 +479,7 @@ DEMO_SERVER = [
     not_keyed("/rtcToken?uid=7", "channel name is required"),
     not_keyed("/rtcToken?channelName=test", "uid is required"),
     not_keyed("/rtmToken", "account is required"),
-    Exchange("POST", "/rtcToken", b"Cannot POST /rtcToken\n", TEXT, status=404),
+    Exchange("POST", "/rtcToken", b"Cannot POST /rtcToken\n", HTML, status=404),
 ]
 
 V1_TOKEN = [
@@ -471,7 +488,6 @@ V1_TOKEN = [
         "/v1/token?channel_name=test&uid=7",
         b"<token>",
         TEXT,
-        headers=EVERYONE,
         tokens=((publishes("test", 7),),),
     ),
     Exchange("GET", "/v1/token?uid=7", b"channel_name is required", TEXT, status=400),

@@ -144,32 +144,62 @@ class Server:
 @pytest.fixture
 def serve(tmp_path: Path):
     """Starts servers that end with the test: ``serve("--dev", "--workers", "2", NAME="value")``."""
-    servers: list[Server] = []
+    with contextlib.ExitStack() as servers:
 
-    def start(*options: str, port: int = 0, **env: str) -> Server:
-        servers.append(Server(*options, cwd=tmp_path, port=port, **env))
-        return servers[-1]
+        def start(*options: str, port: int = 0, **env: str) -> Server:
+            server = Server(*options, cwd=tmp_path, port=port, **env)
+            servers.callback(server.stop)
+            return server
 
-    yield start
-    for server in servers:
-        server.stop()
+        yield start
 
 
 @pytest.fixture(scope="module")
 def serve_all(tmp_path_factory: pytest.TempPathFactory):
     """As `serve`, for servers that the tests of a module share."""
-    servers: list[Server] = []
+    with contextlib.ExitStack() as servers:
 
-    def start(*options: str, **env: str) -> Server:
-        servers.append(Server(*options, cwd=tmp_path_factory.mktemp("server"), **env))
-        return servers[-1]
+        def start(*options: str, **env: str) -> Server:
+            server = Server(*options, cwd=tmp_path_factory.mktemp("server"), **env)
+            servers.callback(server.stop)
+            return server
 
-    yield start
-    for server in servers:
-        server.stop()
+        yield start
 
 
 @pytest.fixture(scope="module")
 def dev(serve_all):
     """A server with ``--dev`` that the tests of a module share."""
     return serve_all("--dev")
+
+
+def settings_file(directory: Path, **more: str) -> tuple[str, str]:
+    """A TOML file for a server that knows one caller, who may have anything; its API key.
+
+    ``more`` are further sections, as TOML.
+    """
+    from fasttoken.server.auth import new_key
+
+    key, digest = new_key()
+    sections = {
+        "auth": f'keys = [{{ name = "test", sha256 = "{digest}" }}]',
+        "policy": 'rules = [{ name = "all", channels = ["*"], uid = "*", services = ["*"], '
+        'versions = ["006", "007"], longest = 86400, batch = true, verify = true }]',
+        "limits": 'caller = "off"\naddress = "off"',
+        "audit": f'file = "{directory / "audit.jsonl"}"',
+    } | more
+    path = directory / "server.toml"
+    path.write_text("".join(f"[{name}]\n{text}\n" for name, text in sections.items()))
+    return str(path), key
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory):
+    """A server with callers, policy and audit log, as in earnest; its client has the API key."""
+    directory = tmp_path_factory.mktemp("secured")
+    config, key = settings_file(directory)
+    server = Server("--config", config, "--compat", "fetch-token", cwd=directory)
+    server.secrets.append(key)
+    server.client.headers["authorization"] = f"Bearer {key}"
+    yield server
+    server.stop()

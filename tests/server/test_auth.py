@@ -31,6 +31,8 @@ from fasttoken.server.auth import ApiKey, Auth, Authenticator, Issuer, KeySet  #
 from fasttoken.server.faults import NotReady, Unauthorized  # noqa: E402
 from fasttoken.server.secret import Secret  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 NOW = 1_700_000_000
 SECRET = "a shared secret of at least 32 bytes"
 PRIVATE = {
@@ -98,19 +100,26 @@ def by_hand(header, payload, signature=b""):
 
 
 def told(authenticator, request):
-    return asyncio.run(authenticator.caller(request))
+    """The caller of a request; asked in the short way and, where that does not know, the long."""
+    known = authenticator.known(request)
+    caller = asyncio.run(authenticator.caller(request))
+    if known is not None:
+        assert (known.name, known.address) == (caller.name, caller.address)
+        assert known.claims is caller.claims
+    return caller
 
 
 def judge(*, keys=(), issuers=(), now=NOW):
     settings = Auth(tuple(keys), tuple(issuers))
-    settings.check(False)
+    settings.check(dev=not keys and not issuers)
     return Authenticator(settings, False, clock=lambda: now)
 
 
 def reason(authenticator, request):
     """Why a request is refused; the answer's shape is the same whatever the reason."""
+    assert authenticator.known(request) is None
     with pytest.raises(Unauthorized) as caught:
-        told(authenticator, request)
+        asyncio.run(authenticator.caller(request))
     assert caught.value.headers == ((b"www-authenticate", b'Bearer realm="fasttoken"'),)
     for name, value in request.scope["headers"]:
         if name in (b"authorization", b"x-api-key") and len(value) > 12:
@@ -139,7 +148,8 @@ def test_an_api_key_is_told_by_its_digest():
     ):
         caller = told(authenticator, request)
         assert (caller.name, caller.address) == ("key:mobile", "192.0.2.7")
-        assert caller.claims == {"tenant": "acme", "key": "mobile"}
+    assert authenticator.known(bearer(key)) is not None
+    assert caller.claims == {"tenant": "acme", "key": "mobile"}
     assert key not in repr(caller)
     # The digest is no key, nor is anything near.
     for wrong in (digest, key[:-1], key + "x", key.swapcase(), "ft_"):
@@ -428,6 +438,12 @@ def test_secrets_are_not_shown():
     with pytest.raises(FieldError) as caught:
         issuer(secret=Secret("too short"))
     assert "too short" not in str(caught.value)
+
+
+def test_without_dev_there_must_be_callers():
+    Auth().check(dev=True)
+    with pytest.raises(FieldError, match=r"^auth: must have keys or issuers"):
+        Auth().check(dev=False)
 
 
 def test_dev_lets_everyone_in():

@@ -25,6 +25,7 @@ from conftest import PATIENCE, Server
 from helpers import APP_ID
 
 from fasttoken import parse
+from fasttoken.server import Settings
 from fasttoken.server.compat import FAMILIES, port
 from fasttoken.services import Rtc, Rtm
 
@@ -368,10 +369,8 @@ PREFLIGHTS = [
     ("/rtm/ann", 204, "GET, POST, OPTIONS", "Origin, Content-Type"),
     ("/chat/app/", 204, "GET, POST, OPTIONS", "Origin, Content-Type"),
     ("/getToken", 204, "GET, POST, OPTIONS", "Origin, Content-Type"),
-    ("/token/generate", 204, "POST, OPTIONS", "*"),
     ("/rtcToken", 204, "GET, HEAD, OPTIONS", "*"),
     ("/rtmToken", 204, "GET, HEAD, OPTIONS", "*"),
-    ("/v1/token", 204, "GET, HEAD, OPTIONS", "*"),
 ]
 PAGE = "https://app.example"
 ASKS = {"origin": PAGE, "access-control-request-method": "POST"}
@@ -389,10 +388,39 @@ def test_a_page_may_ask_first(server, path, status, methods, allowed):
     assert answer.headers["access-control-allow-headers"] == f"{allowed}, authorization, x-api-key"
 
 
-def test_the_first_preflight_is_the_originals(server):
-    answer = ask(server, "OPTIONS", "/fetch_rtc_token", headers=ASKS)
-    assert answer.headers["content-type"] == "application/json; charset=UTF-8"
-    assert {name: answer.headers[name] for name in FETCH} == FETCH
+def test_the_preflights_of_the_go_sample_are_its_own(server):
+    for path, kind in (
+        ("/fetch_rtc_token", "application/json; charset=UTF-8"),
+        ("/fetch_rtm_token", "application/json;charset=UTF-8"),
+    ):
+        answer = ask(server, "OPTIONS", path, headers=ASKS)
+        assert answer.headers["content-type"] == kind
+        assert {name: answer.headers[name] for name in FETCH} == FETCH
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"), [("/token/generate", "POST"), ("/v1/token", "GET, HEAD")]
+)
+def test_what_knew_nothing_of_pages_answers_them_as_the_settings_say(server, choosy, path, methods):
+    for running in (server, choosy):
+        answer = ask(running, "OPTIONS", path, headers=ASKS)
+        assert answer.status_code == 204
+        assert answer.headers["access-control-allow-methods"] == methods
+        allowed = answer.headers["access-control-allow-headers"]
+        assert allowed == "authorization, content-type, x-api-key"
+        # Once: browsers refuse a header that stands twice.
+        assert answer.headers["access-control-allow-origin"] in ("*", PAGE)
+    other = ask(choosy, "OPTIONS", path, headers=ASKS | {"origin": "https://other.example"})
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-methods" not in other.headers
+
+
+def test_nothing_in_an_error_is_html(server):
+    for path in ("/rtc/c/publisher/<script>&/7/", "/chat/account/é/?expiry=<b>"):
+        answer = ask(server, "GET", path)
+        assert answer.status_code == 400
+        assert not set(b"<>&") & set(answer.content)
+        assert "<" in str(answer.json())
 
 
 def test_the_token_service_names_the_page_that_asks(server):
@@ -486,6 +514,9 @@ def test_each_family_has_its_port():
     assert port(["fetch-token", "fetch-token"]) == 8082
     assert port(["fetch-token", "token-service"]) is None
     assert port([]) is None
+    assert Settings(compat=("fetch-token",)).bound_port == 8082
+    assert Settings(compat=("fetch-token", "v1-token")).bound_port == 8080
+    assert Settings(compat=("fetch-token",), port=99).bound_port == 99
 
 
 def test_ping_needs_no_token_service_caller(server):

@@ -219,3 +219,22 @@ def test_any_path(server, channel, role, user, kind):
     else:
         assert answer.status_code in (400, 404)
         assert not TOKEN.search(answer.content)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "send"),
+    [
+        ("POST", "/fetch_rtc_token", {"content": '{"uid":' + "9" * 60_000 + "}"}),
+        ("POST", "/token/generate", {"content": '{"tokenExpireTs":' + "9" * 60_000 + "}"}),
+        ("POST", "/getToken", {"json": {"tokenType": "rtc", "channel": "c" * 50_000, "uid": "1"}}),
+        ("GET", f"/rtc/c/publisher/uid/{'9' * 8000}/", {}),
+        ("GET", f"/rtc/c/publisher/uid/{'x' * 8000}/", {}),
+        ("GET", f"/rtc/c/publisher/{'x' * 8000}/7/", {}),
+        ("GET", f"/rtm/ann/?expiry={'x' * 8000}", {}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_little_of_what_was_sent_comes_back(server, method, path, send):
+    answer = server.client.request(method, path, **send)
+    assert answer.status_code == 400
+    assert len(answer.content) < 500

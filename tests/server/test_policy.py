@@ -26,6 +26,8 @@ from fasttoken.services import (
     Streaming,
 )
 
+pytestmark = pytest.mark.once
+
 OPEN = {"services": ("*",), "channels": ("*",), "uid": "*", "versions": ("006", "007")}
 
 

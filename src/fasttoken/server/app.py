@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +23,7 @@ from .audit import AuditLog
 from .auth import Authenticator
 from .cors import CorsHeaders
 from .desk import Desk
-from .limits import Limiter
+from .limits import DONE, Limiter
 from .metrics import Meter
 from .policy import Rules
 from .routing import (
@@ -90,6 +90,7 @@ class App:
         ):
             self._route(settings)
         self.settings = settings
+        self._body_bytes = settings.limits.body_bytes
 
     def _route(self, settings: Settings) -> None:
         self._routes: dict[str, dict[str, Route]] = {}
@@ -108,15 +109,13 @@ class App:
             [*patterns, *demo.routes(settings)], redirect_slashes=False, default=self._nowhere
         )
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         if scope["type"] == "http":
             methods = self._routes.get(scope["path"])
             if methods is not None:
-                await self.serve(methods, scope, receive, send)
-            else:
-                await self._rest(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+                return self.serve(methods, scope, receive, send)
+            return self._rest(scope, receive, send)
+        return self._lifespan(receive, send)
 
     async def serve(self, methods: dict[str, Route], scope: Any, receive: Any, send: Any) -> None:
         """Answers a request for a path that has routes for some methods."""
@@ -124,18 +123,36 @@ class App:
         request = Request(scope)
         route = methods.get(request.method) or methods.get(ANY) or _no_route(methods)
         try:
-            await self.limiter.address(request)
+            counted = self.limiter.address(request)
+            if counted is not DONE:
+                await counted
             preflight = None
             if request.method == "OPTIONS" and route.cors:
-                preflight = self.cors.preflight(request, tuple(methods))
+                named = tuple(method for method in methods if method != ANY)
+                preflight = self.cors.preflight(request, named)
             if preflight is not None:
                 answer = preflight
             else:
                 if not route.public:
-                    request.caller = await self.authenticator.caller(request)
-                    await self.limiter.caller(request.caller)
-                if not await self._read(request, receive, route.body_bytes):
-                    return
+                    caller = self.authenticator.known(request)
+                    if caller is None:
+                        caller = await self.authenticator.caller(request)
+                    request.caller = caller
+                    counted = self.limiter.caller(caller)
+                    if counted is not DONE:
+                        await counted
+                most = route.body_bytes or self._body_bytes
+                announced = request.headers.get(b"content-length", b"")
+                if len(announced) > 4 and (len(announced) > 15 or int(announced) > most):
+                    raise _too_large(most)
+                message = await receive()
+                if message["type"] == "http.request" and message["more_body"]:
+                    message = await self._read(message, receive, most)
+                if message["type"] != "http.request":
+                    return  # the client went away
+                request.body = body = message["body"]
+                if len(body) > most:
+                    raise _too_large(most)
                 answer = await route.answer(request, self.desk)
         except (faults.Fault, FieldError, RowsError) as error:
             answer = self._failed(route, request, error)
@@ -145,7 +162,13 @@ class App:
         headers = answer.headers
         if route.cors and b"origin" in request.headers:
             headers += self.cors.headers(request)
-        await _send(send, answer.status, headers, answer.body)
+        body = answer.body
+        if type(body) is bytes:
+            headers = (*headers, (b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        else:
+            await _stream(send, answer.status, headers, body)
         self.meter.answered(route.path, answer.status, perf_counter() - started)
 
     def _failed(self, route: Route, request: Request, error: Exception) -> Answer:
@@ -154,28 +177,17 @@ class App:
             self.audit.refused(request.caller, None, error, request.address)
         return route.fail(error, request)
 
-    async def _read(self, request: Request, receive: Any, limit: int | None) -> bool:
-        """Reads the body. False if the client went away. How long it may take is for the
-        protocol to say (`limits.http_protocol`)."""
-        message = await receive()
-        if message["type"] != "http.request":
-            return False
-        body, most = message["body"], self.settings.limits.body_bytes if limit is None else limit
-        if message["more_body"]:
-            pieces = [body]
-            length = len(body)
-            while message["more_body"] and length <= most:
-                message = await receive()
-                if message["type"] != "http.request":
-                    return False
-                pieces.append(message["body"])
-                length += len(message["body"])
-            body = b"".join(pieces)
-        if len(body) > most:
-            close = ((b"connection", b"close"),)
-            raise faults.TooLarge(f"the body must be at most {most} bytes", close)
-        request.body = body
-        return True
+    async def _read(self, message: Any, receive: Any, most: int) -> Any:
+        """The rest of a body that comes in pieces, as one message. How long it may take is for
+        the protocol to say (`limits.http_protocol`)."""
+        pieces, length = [], 0
+        while message["type"] == "http.request":
+            pieces.append(message["body"])
+            length += len(message["body"])
+            if not message["more_body"] or length > most:
+                return {"type": "http.request", "body": b"".join(pieces)}
+            message = await receive()
+        return message
 
     async def _nowhere(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -197,6 +209,11 @@ class App:
         while True:
             await asyncio.sleep(1)
             self.meter.fold()
+
+
+def _too_large(most: int) -> faults.TooLarge:
+    """The error for a body that is too large; what is left of it is not read."""
+    return faults.TooLarge(f"the body must be at most {most} bytes", ((b"connection", b"close"),))
 
 
 def _same_certificate(one: Project, other: Project) -> bool:
@@ -226,17 +243,10 @@ class _Pattern:
         await self._app.serve(self._methods, scope, receive, send)
 
 
-async def _send(
-    send: Any,
-    status: int,
-    headers: Iterable[tuple[bytes, bytes]],
-    body: bytes | AsyncIterator[bytes],
+async def _stream(
+    send: Any, status: int, headers: Iterable[tuple[bytes, bytes]], body: Any
 ) -> None:
-    if isinstance(body, bytes):
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-        await send({"type": "http.response.body", "body": body})
-        return
+    """Sends an answer piece by piece."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     async for piece in body:
         await send({"type": "http.response.body", "body": piece, "more_body": True})

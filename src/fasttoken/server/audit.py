@@ -91,6 +91,34 @@ def fingerprint(token: str) -> str:
     return sha256(token.encode()).hexdigest()[:16]
 
 
+def _encoded(records: list[Any]) -> bytes:
+    """Records as lines; one that can't be shown must not keep the others from being written."""
+    try:
+        made = [_rtc_line(*each) if type(each) is tuple else each for each in records]
+        return _encoder.encode_lines(made)
+    except (TypeError, ValueError, AttributeError) as error:
+        if len(records) > 1:
+            return b"".join(_encoded([record]) for record in records)
+        unshown = {"event": "minted", "note": f"can't be shown ({type(error).__name__})"}
+        return _encoder.encode_lines([unshown])
+
+
+def _rtc_line(when: float, caller: Caller, order: Any, minted: Minted) -> _RtcLine:
+    return _RtcLine(
+        datetime.fromtimestamp(when, timezone.utc),
+        "minted",
+        caller.name,
+        caller.address,
+        (_RtcService(order.channel_name, order.uid),),
+        "subscriber" if order.role is Role.SUBSCRIBER else "publisher",
+        order.version,
+        order.expire,
+        minted.expires_at,
+        fingerprint(minted.token),
+        caller.request_id,
+    )
+
+
 def _ordered(order: Any) -> dict[str, Any]:
     """What was ordered, whatever it is."""
     found: dict[str, Any] = {
@@ -116,7 +144,7 @@ def _service(service: Any) -> dict[str, Any]:
 def _brief(value: Any) -> Any:
     """A value that a client may have chosen, as a log can bear it."""
     if isinstance(value, dict):
-        return {key: _brief(each) for key, each in value.items()}
+        return {str(_brief(key)): _brief(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_brief(each) for each in value[:MOST_VALUES]]
     if isinstance(value, str):
@@ -210,36 +238,25 @@ class AuditLog:
         """A token was minted. `NotReady` if that can't be logged: then the token must not leave."""
         if not self.on:
             return
-        self._require_room()
-        when = datetime.fromtimestamp(self._clock(), timezone.utc)
-        if not hasattr(order, "channel_name"):
-            details = {
-                **_ordered(order),
-                "expires_at": minted.expires_at,
-                "token": fingerprint(minted.token),
-            }
-            self._put(self._line(when, "minted", caller, details))
+        if len(self._queue) >= self._most:
+            self._refuse()
+        if hasattr(order, "channel_name"):
+            # Nearly all are of this kind; the thread that writes makes the line.
+            self._put((self._clock(), caller, order, minted))
             return
-        self._put(
-            _RtcLine(
-                when,
-                "minted",
-                caller.name,
-                caller.address,
-                (_RtcService(order.channel_name, order.uid),),
-                order.role.name.lower(),
-                order.version,
-                order.expire,
-                minted.expires_at,
-                fingerprint(minted.token),
-                caller.request_id,
-            )
-        )
+        when = datetime.fromtimestamp(self._clock(), timezone.utc)
+        details = {
+            **_ordered(order),
+            "expires_at": minted.expires_at,
+            "token": fingerprint(minted.token),
+        }
+        self._put(self._line(when, "minted", caller, details))
 
     def minted_many(self, caller: Caller, tokens: int, refused: int, **details: object) -> None:
         """Many tokens were minted for one request. `NotReady` as in `minted`."""
         if self.on:
-            self._require_room()
+            if len(self._queue) >= self._most:
+                self._refuse()
             self._add("batch", caller, {"tokens": tokens, "refused": refused, **details})
 
     def refused(
@@ -276,10 +293,9 @@ class AuditLog:
         if self.on:
             self._add(name, None, details)
 
-    def _require_room(self) -> None:
-        if len(self._queue) >= self._most:
-            header = ((b"retry-after", b"1"),)
-            raise faults.NotReady("the audit log can't be written", header, "audit_full")
+    def _refuse(self) -> None:
+        header = ((b"retry-after", b"1"),)
+        raise faults.NotReady("the audit log can't be written", header, "audit_full")
 
     def _add(self, event: str, caller: Caller | None, details: dict[str, Any]) -> None:
         if len(self._queue) < self._most:
@@ -329,7 +345,7 @@ class AuditLog:
         lines = [self._queue.popleft() for _ in range(min(LINES, len(self._queue)))]
         done = 0
         try:
-            done = self._file.write(_encoder.encode_lines(lines))
+            done = self._file.write(_encoded(lines))
         finally:
             self._queue.extendleft(reversed(lines[done:]))
 

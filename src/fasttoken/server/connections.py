@@ -133,10 +133,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _end(self, answer: bytes) -> None:
-        if not self.transport.is_closing():
-            if self.cycle is None or not self.cycle.response_started:
-                self.transport.write(answer)
-            self.transport.close()
+        """Ends the connection; with an answer, where that can't be taken for another request's."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        idle = cycle is None or cycle.response_complete
+        if (idle or (cycle.more_body and not cycle.response_started)) and not self.pipeline:
+            self.transport.write(answer)
+        self.transport.close()
 
     def _look_later(self) -> None:
         guards = self._guards

@@ -67,18 +67,19 @@ class CorsHeaders:
         return ()
 
     def preflight(self, request: Request, methods: tuple[str, ...]) -> Answer | None:
-        """The answer to an OPTIONS request for a path with these methods; None if it is none."""
+        """The answer to an OPTIONS request for a path with these methods; None if it is none.
+        `headers` are still to be added to it, as to every answer."""
         from .app import Answer
 
         if b"access-control-request-method" not in request.headers:
             return None
-        headers = self.headers(request)
-        if self._allowed(request):
-            headers += (
-                (b"access-control-allow-methods", ", ".join(methods).encode()),
-                (b"access-control-allow-headers", b"authorization, content-type, x-api-key"),
-                (b"access-control-max-age", b"%d" % self._max_age),
-            )
+        if not self._allowed(request):
+            return Answer(204, b"", ())
+        headers = (
+            (b"access-control-allow-methods", ", ".join(methods).encode()),
+            (b"access-control-allow-headers", b"authorization, content-type, x-api-key"),
+            (b"access-control-max-age", b"%d" % self._max_age),
+        )
         return Answer(204, b"", headers)
 
     def headers(self, request: Request) -> tuple[tuple[bytes, bytes], ...]:

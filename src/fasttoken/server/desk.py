@@ -100,6 +100,7 @@ class Desk:
     ) -> None:
         self.project = project
         self.defaults = defaults
+        self._longest = defaults.longest
         self.rules = rules
         self.audit = audit
         self.meter = meter
@@ -116,21 +117,27 @@ class Desk:
         except (Fault, FieldError) as error:
             self.audit.refused(caller, order, error)
             raise
-        minted = Minted(token, now, now + ends, _renew_at(now, now + ends))
+        ends += now
+        minted = Minted(token, now, ends, max(ends - RENEW_BEFORE, (now + ends) // 2))
         self.audit.minted(caller, order, minted)
         self.meter.minted(order)
         return minted
 
     def _rtc(self, order: Any, now: int) -> tuple[str, int]:
-        expire, privilege_expire = order.expire, order.privilege_expire
-        self._lifetime("expire", expire)
+        ends = expire = order.expire
+        privilege_expire = order.privilege_expire
+        if type(expire) is not int or not 0 < expire <= self._longest:
+            self._refuse_lifetime("expire", expire)
         if order.version == "006":
             token = self.project.rtc_token_006(
                 order.channel_name, order.uid, order.role, expire, issue_ts=now
             )
             return token, expire
         if privilege_expire:
-            self._lifetime("privilege_expire", privilege_expire)
+            if type(privilege_expire) is not int or not 0 < privilege_expire <= self._longest:
+                self._refuse_lifetime("privilege_expire", privilege_expire)
+            if privilege_expire < ends:
+                ends = privilege_expire
         token = self.project.rtc_token(
             order.channel_name,
             order.uid,
@@ -140,7 +147,7 @@ class Desk:
             issue_ts=now,
             strict_lifetime=True,
         )
-        return token, min(expire, privilege_expire or expire)
+        return token, ends
 
     def _any(self, order: Any, now: int) -> tuple[str, int]:
         ends = self._check_lifetimes(order)
@@ -258,12 +265,14 @@ class Desk:
         return ends
 
     def _lifetime(self, field: str, seconds: Any) -> None:
-        if type(seconds) is int and 0 < seconds <= self.defaults.longest:
-            return
+        if type(seconds) is not int or not 0 < seconds <= self._longest:
+            self._refuse_lifetime(field, seconds)
+
+    def _refuse_lifetime(self, field: str, seconds: Any) -> None:
         if type(seconds) is not int:
             raise FieldError(field, f"must be an integer, not {type(seconds).__name__}")
-        mend = "Agora ends every token after 24 hours" if self.defaults.longest == DAY else ""
-        raise FieldError(field, f"must be in 1..{self.defaults.longest} seconds", mend)
+        mend = "Agora ends every token after 24 hours" if self._longest == DAY else ""
+        raise FieldError(field, f"must be in 1..{self._longest} seconds", mend)
 
     def verify(self, caller: Caller, tokens: Sequence[str], **asked: Any) -> list[dict[str, Any]]:
         """The verdicts about tokens, as `Verdict.to_data` has them, for a caller who may ask."""

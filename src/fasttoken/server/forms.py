@@ -175,8 +175,8 @@ class VerifyRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     channel_name: str | None = None
     uid: int | str | None = None
     privilege: str | None = None
-    now: Annotated[int, _described("Unix seconds", minimum=0, maximum=rules.U32_MAX)] | None = None
-    leeway: Annotated[int, _described("Seconds", minimum=0, maximum=rules.U32_MAX)] = 0
+    now: Annotated[int, Meta(description="Unix seconds", ge=0, le=rules.U32_MAX)] | None = None
+    leeway: Annotated[int, Meta(description="Seconds", ge=0, le=rules.U32_MAX)] = 0
 
 
 class Reason(msgspec.Struct):

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from functools import lru_cache, partial
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
@@ -256,6 +256,16 @@ class _Redis:
         await self._client.aclose()
 
 
+class _Done:
+    """What need not be waited for."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+DONE: Awaitable[None] = _Done()
+
+
 class Limiter:
     """The rate limits at work."""
 
@@ -269,22 +279,25 @@ class Limiter:
         )
         self._redis = None if settings.redis is None else _Redis(settings, settings.redis.reveal())
 
-    async def address(self, request: Request) -> None:
-        """`TooMany` if the address asks too often. Called before anything else is looked at."""
-        if self._address.rates:
-            key = network(request.address) if len(request.address) < 64 else "?"
-            if self._redis is None:
-                self._address.hit(key)
-            else:
-                await self._redis.hit(self._address, key)
+    def address(self, request: Request) -> Awaitable[None]:
+        """`TooMany` if the address asks too often. Called before anything else is looked at.
 
-    async def caller(self, caller: Caller) -> None:
-        """`TooMany` if the caller asks too often."""
-        if self._caller.rates:
-            if self._redis is None:
-                self._caller.hit(caller.name)
-            else:
-                await self._redis.hit(self._caller, caller.name)
+        What is counted in memory has been counted when this returns: then it gives `DONE`.
+        """
+        if not self._address.rates:
+            return DONE
+        key = network(request.address) if len(request.address) < 64 else "?"
+        return self._hit(self._address, key)
+
+    def caller(self, caller: Caller) -> Awaitable[None]:
+        """`TooMany` if the caller asks too often; as in `address`."""
+        return self._hit(self._caller, caller.name) if self._caller.rates else DONE
+
+    def _hit(self, counter: _Counter, key: str) -> Awaitable[None]:
+        if self._redis is not None:
+            return self._redis.hit(counter, key)
+        counter.hit(key)
+        return DONE
 
     async def close(self) -> None:
         """Ends the connections to Redis."""

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from bisect import bisect_left
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -56,7 +57,7 @@ def share_between_workers() -> None:
 
     def tidy_up() -> None:
         if os.getpid() == owner:
-            shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(Path(directory), ignore_errors=True)
 
     atexit.register(tidy_up)
 

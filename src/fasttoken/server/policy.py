@@ -103,6 +103,7 @@ class _Names:
     def __init__(self, patterns: list[Pattern], claims: Mapping[str, Any]) -> None:
         expressions = [text for pattern in patterns for text in pattern.filled(claims)]
         self._matches = re.compile("|".join(expressions) or "(?!)", re.DOTALL).fullmatch
+        self.all = ".*" in expressions
 
     def match(self, name: str) -> bool:
         """Whether the whole name matches."""
@@ -218,8 +219,9 @@ class Grant:
         self.rule = rule
         names = BY_SERVICE_NAME if WILDCARD in rule.services else rule.services
         self._services = frozenset(BY_SERVICE_NAME[name] for name in names)
-        self._channel = _Names(compiled.channels, claims).match
-        self._user = _Names(compiled.uid, claims).match
+        channels, users = _Names(compiled.channels, claims), _Names(compiled.uid, claims)
+        self._channel, self._user = channels.match, users.match
+        self._any_channel, self._any_user = channels.all, users.all
         self._publisher = "publisher" in rule.roles
         self._subscriber = "subscriber" in rule.roles
         self._versions = frozenset(rule.versions)
@@ -238,8 +240,8 @@ class Grant:
             and channel != ""
             and channel != WILDCARD
             and (uid != 0 if type(uid) is int else type(uid) is str and uid not in ("", WILDCARD))
-            and self._channel(channel)
-            and self._user(str(uid))
+            and (self._any_channel or self._channel(channel))
+            and (self._any_user or self._user(str(uid)))
         )
 
     def breach(self, services: Any, expire: Any, version: Any) -> _Breach | None:

@@ -67,7 +67,7 @@ class Request:
 NOBODY = Caller("", {}, "")
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, eq=False, gc=False):
     """An answer: a status, a body (or a stream of pieces) and headers."""
 
     status: int

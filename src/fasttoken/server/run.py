@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -97,15 +98,16 @@ class Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
 
-def _config(source: Source, settings: Settings) -> uvicorn.Config:
+def _config(source: Source, settings: Settings, make: Callable[[Source], App]) -> uvicorn.Config:
     return uvicorn.Config(
-        partial(worker, source),
+        partial(make, source),
         factory=True,
         host=settings.host,
         port=settings.bound_port,
         workers=settings.workers,
         http=http_protocol(settings.limits),
         loop="auto",
+        interface="asgi3",
         lifespan="on",
         ws="none",
         log_config=LOG,
@@ -119,9 +121,12 @@ def _config(source: Source, settings: Settings) -> uvicorn.Config:
     )
 
 
-def run(source: Source, settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT; requests under way are answered first."""
-    config = _config(source, settings)
+def run(source: Source, settings: Settings, make: Callable[[Source], App] = worker) -> None:
+    """Serves until SIGTERM or SIGINT; requests under way are answered first.
+
+    ``make`` gives each process its application.
+    """
+    config = _config(source, settings, make)
     sockets = [config.bind_socket()]
     # From here on a client waits until a worker is up, rather than being refused.
     sockets[0].listen(config.backlog)

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from ..desk import Desk
     from ..settings import Settings
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
+PLAIN = (b"content-type", b"text/plain")  # as Gin has it where it has no route
+HTML = (b"content-type", b"text/html; charset=utf-8")
 JSON_UTF8 = (b"content-type", b"application/json; charset=utf-8")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE: Headers = (
@@ -31,7 +33,16 @@ NO_CACHE: Headers = (
     (b"expires", b"-1"),
     (b"pragma", b"no-cache"),
 )
+LONGEST_QUOTE = 64  # characters
 CREDENTIALS = ("authorization", "x-api-key")  # the originals ask for none; `Authenticator` does
+
+
+def encode(data: object) -> bytes:
+    """JSON as Go writes it: without what could be taken for HTML."""
+    text = _encode(data)
+    for character in b"<>&":
+        text = text.replace(b"%c" % character, b"\\u%04x" % character)
+    return text
 
 
 def words(error: Exception) -> str:
@@ -94,18 +105,18 @@ def allowed_headers(request: Request, original: str) -> tuple[bytes, bytes]:
     return (b"access-control-allow-headers", ", ".join([original, *more]).encode())
 
 
-def nothing_here(path: str, text: str) -> Route:
+def nothing_here(path: str, text: str, headers: Headers, *, cors: bool = False) -> Route:
     """The route that answers the methods which the original does not serve on a path: 404."""
 
     async def answer(request: Request, desk: Desk) -> Answer:
-        return Answer(404, text.format(method=request.method, path=path).encode(), (TEXT,))
+        return Answer(404, text.format(method=request.method, path=path).encode(), headers)
 
-    return Route(ANY, path, answer, public=True, cors=False)
+    return Route(ANY, path, answer, public=True, cors=cors)
 
 
 def express_nowhere(path: str) -> Route:
     """What Express says of a method that a path has no handler for."""
-    return nothing_here(path, "Cannot {method} {path}\n")
+    return nothing_here(path, "Cannot {method} {path}\n", (HTML, NOSNIFF))
 
 
 # Queries and paths ----------------------------------------------------------------------------
@@ -134,6 +145,11 @@ def is_uid(text: str) -> bool:
     return is_number(text) and (text[0] != "0" or text == "0")
 
 
+def shown(text: str) -> str:
+    """What is quoted of a text that a client chose."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
 def parse_uint(text: str) -> int:
     """A number as Go's ``strconv.ParseUint`` reads it; `BadRequest` in its words otherwise."""
     problem = "" if is_number(text) else "invalid syntax"
@@ -143,7 +159,7 @@ def parse_uint(text: str) -> int:
         if number < 2**64:
             return number
         problem = "value out of range"
-    raise BadRequest(f'strconv.ParseUint: parsing "{text}": {problem}')
+    raise BadRequest(f'strconv.ParseUint: parsing "{shown(text)}": {problem}')
 
 
 def user(text: str) -> int | str:
@@ -167,11 +183,17 @@ def seconds_until(field: str, text: str, now: int) -> int:
 
 
 class Shape(NamedTuple):
-    """A Go struct: its name, and the names and Go types of its fields. A field of type ``uid`` is
-    a uint32 that may also be written as a text of digits."""
+    """A Go struct: its package, its name, and the names and Go types of its fields. A field of
+    type ``uid`` is a uint32 that may also be written as a text of digits."""
 
+    package: str
     name: str
     fields: Mapping[str, Any]
+
+    @property
+    def go_type(self) -> str:
+        """The type as Go names it."""
+        return f"{self.package}.{self.name}"
 
 
 class WrongType(BadRequest):
@@ -226,7 +248,7 @@ def go_json(body: bytes, shape: Shape) -> dict[str, Any]:
     if found is None:
         raise BadRequest("the body is null")
     if not isinstance(found, _Object):
-        raise WrongType(_go_kind(found), "", "", shape.name)
+        raise WrongType(_go_kind(found), "", "", shape.go_type)
     return _members(found, shape, "")
 
 
@@ -257,7 +279,7 @@ def _converted(value: _Value, shape: Shape, field: str, kind: str | Shape) -> An
         if kind in _BITS and is_number(value) and len(value) <= 10 and int(value) < _BITS[kind]:
             return int(value)
         if kind == "int" or kind in _BITS:
-            raise WrongType(f"number {value}", shape.name, field, kind)
+            raise WrongType(f"number {shown(value)}", shape.name, field, kind)
     elif isinstance(value, str):
         if kind == "string":
             return value
@@ -265,7 +287,7 @@ def _converted(value: _Value, shape: Shape, field: str, kind: str | Shape) -> An
             return _converted(_Number(value), shape, field, kind)
     elif isinstance(value, bool) and kind == "bool":
         return value
-    name = kind.name if isinstance(kind, Shape) else "uint32" if kind == "uid" else kind
+    name = kind.go_type if isinstance(kind, Shape) else "uint32" if kind == "uid" else kind
     raise WrongType(_go_kind(value), shape.name, field, name)
 
 
@@ -283,6 +305,7 @@ __all__ = [
     "NOSNIFF",
     "NO_CACHE",
     "NO_STORE",
+    "PLAIN",
     "TEXT",
     "Origins",
     "Shape",
@@ -297,6 +320,7 @@ __all__ = [
     "parse_uint",
     "query",
     "seconds_until",
+    "shown",
     "status",
     "user",
     "words",

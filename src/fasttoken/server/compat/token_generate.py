@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...rules import identifier
 from ...services import Apaas, Chat, Fpa, Role, Rtc, Rtm, Service
 from ..desk import Desk, Order
@@ -12,9 +14,10 @@ from ..routing import NO_STORE, Answer, Request, Route
 from ..settings import Settings
 from .originals import (
     JSON_UTF8,
-    Origins,
+    NOSNIFF,
+    PLAIN,
+    TEXT,
     Shape,
-    allowed_headers,
     encode,
     go_json,
     more_headers,
@@ -25,22 +28,22 @@ from .originals import (
 )
 
 PATH = "/token/generate"
-METHODS = (b"access-control-allow-methods", b"POST, OPTIONS")
 SUCCESS, BAD_PARAMETERS, NOT_GENERATED = 0, -1, -2
 
 _PERSON = {"enableUser": "bool", "enableApp": "bool", "userUuid": "string"}
 _BODY = Shape(
+    "main",
     "Request",
     {
         "channelName": "string",
         "uid": "string",
         "tokenExpireTs": "uint32",
         "privilegeExpireTs": "uint32",
-        "serviceRtc": Shape("RequestServiceRtc", {"enable": "bool", "role": "uint16"}),
-        "serviceRtm": Shape("RequestServiceRtm", {"enable": "bool"}),
-        "serviceFpa": Shape("RequestServiceFpa", {"enable": "bool"}),
-        "serviceChat": Shape("RequestServiceChat", _PERSON),
-        "serviceEducation": Shape("RequestServiceEducation", _PERSON),
+        "serviceRtc": Shape("main", "RequestServiceRtc", {"enable": "bool", "role": "uint16"}),
+        "serviceRtm": Shape("main", "RequestServiceRtm", {"enable": "bool"}),
+        "serviceFpa": Shape("main", "RequestServiceFpa", {"enable": "bool"}),
+        "serviceChat": Shape("main", "RequestServiceChat", _PERSON),
+        "serviceEducation": Shape("main", "RequestServiceEducation", _PERSON),
     },
 )
 
@@ -86,33 +89,33 @@ def _person(service: str, asked: dict[str, Any]) -> str:
     return text
 
 
+def _answer(http: int, code: int, message: str, data: object) -> Answer:
+    body = encode({"code": code, "data": data, "message": message})
+    if code == BAD_PARAMETERS:
+        # Gin has sent the head by then, without the type that follows.
+        return Answer(http, body, (TEXT, NOSNIFF, NO_STORE))
+    return Answer(http, body, (JSON_UTF8, NO_STORE))
+
+
+async def _mint(request: Request, desk: Desk) -> Answer:
+    asked = go_json(request.body, _BODY)
+    # 0 is as if it were not there.
+    expire = asked.get("tokenExpireTs") or desk.defaults.expire
+    token = desk.mint(request.caller, Order(_services(asked, expire), expire)).token
+    return _answer(200, SUCCESS, "Success", {"token": token})
+
+
+def _fail(error: Exception, request: Request) -> Answer:
+    unreadable = isinstance(error, BadRequest) and not isinstance(error, NotGenerated)
+    code = BAD_PARAMETERS if unreadable else NOT_GENERATED
+    found = _answer(status(error), code, words(error), "")
+    return replace(found, headers=found.headers + more_headers(error))
+
+
 def routes(settings: Settings) -> list[Route]:
-    """The routes of this family."""
-    origins = Origins(settings)
-
-    async def mint(request: Request, desk: Desk) -> Answer:
-        asked = go_json(request.body, _BODY)
-        # 0 is as if it were not there.
-        expire = asked.get("tokenExpireTs") or desk.defaults.expire
-        token = desk.mint(request.caller, Order(_services(asked, expire), expire)).token
-        return answer(request, 200, SUCCESS, "Success", {"token": token})
-
-    def answer(request: Request, http: int, code: int, message: str, data: object) -> Answer:
-        body = encode({"code": code, "data": data, "message": message})
-        return Answer(http, body, (JSON_UTF8, NO_STORE, *origins.header(request)))
-
-    async def preflight(request: Request, desk: Desk) -> Answer:
-        allow = allowed_headers(request, "*")
-        return Answer(204, b"", (METHODS, allow, *origins.header(request)))
-
-    def fail(error: Exception, request: Request) -> Answer:
-        unreadable = isinstance(error, BadRequest) and not isinstance(error, NotGenerated)
-        code = BAD_PARAMETERS if unreadable else NOT_GENERATED
-        found = answer(request, status(error), code, words(error), "")
-        return found._replace(headers=found.headers + more_headers(error))
-
+    """The routes of this family. The original knows nothing of pages of other origins: these may
+    ask as the settings say."""
     return [
-        Route("POST", PATH, mint, fail, cors=False),
-        Route("OPTIONS", PATH, preflight, fail, public=True, cors=False),
-        nothing_here(PATH, "404 page not found"),
+        Route("POST", PATH, _mint, _fail),
+        nothing_here(PATH, "404 page not found", (PLAIN,), cors=True),
     ]

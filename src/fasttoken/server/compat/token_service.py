@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from msgspec.structs import replace
+
 from ...rules import identifier
 from ...services import Chat, Role, Rtc, Rtm, Service
 from ..desk import Desk, Order, RtcOrder
@@ -14,6 +16,7 @@ from .originals import (
     JSON_UTF8,
     NO_CACHE,
     NOSNIFF,
+    PLAIN,
     TEXT,
     Origins,
     Shape,
@@ -24,6 +27,7 @@ from .originals import (
     nothing_here,
     parse_uint,
     query,
+    shown,
     status,
     user,
     words,
@@ -31,7 +35,9 @@ from .originals import (
 
 METHODS = (b"access-control-allow-methods", b"GET, POST, OPTIONS")
 HEADERS = "Origin, Content-Type"
+ALWAYS: Headers = (*NO_CACHE, METHODS, (b"access-control-allow-headers", HEADERS.encode()))
 _BODY = Shape(
+    "service",
     "TokenRequest",
     {"tokenType": "string", "channel": "string", "role": "string", "uid": "string"}
     | {"expire": "int"},
@@ -55,7 +61,7 @@ def _expiry(request: Request, desk: Desk) -> int:
         return parse_uint(text)
     except BadRequest as error:
         raise BadParameter(
-            f"failed to parse expireTime: {text}, causing error: {error.detail}"
+            f"failed to parse expireTime: {shown(text)}, causing error: {error.detail}"
         ) from None
 
 
@@ -74,10 +80,10 @@ def _rtc(request: Request, expire: int) -> RtcOrder:
             uid = parse_uint(text)
         except BadRequest as error:
             raise BadRequest(
-                f"failed to parse uidStr: {text}, to uint causing error: {error.detail}"
+                f"failed to parse uidStr: {shown(text)}, to uint causing error: {error.detail}"
             ) from None
     elif kind != "userAccount":
-        raise BadRequest(f"failed to generate RTC token for Unknown Tokentype: {kind}")
+        raise BadRequest(f"failed to generate RTC token for Unknown Tokentype: {shown(kind)}")
     return RtcOrder(path["channel"], uid, _role(path["role"]), expire, expire)
 
 
@@ -126,15 +132,11 @@ def routes(settings: Settings) -> list[Route]:
     def headers(request: Request) -> Headers:
         """What the original sends along with every answer: it names the page that asks."""
         origin = request.headers.get(b"origin")
-        if origin is None or not origins.allow(request):
+        if origin is None:
+            return ALWAYS
+        if not origins.allow(request):
             return NO_CACHE
-        page = (
-            (b"access-control-allow-origin", origin),
-            METHODS,
-            (b"access-control-allow-headers", HEADERS.encode()),
-            (b"vary", b"origin"),
-        )
-        return NO_CACHE + page
+        return (*ALWAYS, (b"access-control-allow-origin", origin), (b"vary", b"origin"))
 
     def in_json(request: Request, data: dict[str, object], code: int = 200) -> Answer:
         return Answer(code, encode(data), (JSON_UTF8, *headers(request)))
@@ -193,9 +195,7 @@ def routes(settings: Settings) -> list[Route]:
         return in_json(request, {"message": "pong"})
 
     async def preflight(request: Request, desk: Desk) -> Answer:
-        found = dict(headers(request))
-        if b"origin" in request.headers:
-            found |= [allowed_headers(request, HEADERS)]
+        found = dict(headers(request)) | dict([allowed_headers(request, HEADERS)])
         return Answer(204, b"", tuple(found.items()))
 
     def failing(what: str, start: str) -> Callable[[Exception, Request], Answer]:
@@ -211,7 +211,7 @@ def routes(settings: Settings) -> list[Route]:
             elif code == 400:
                 data["error"] = f"Error Generating {start}{text}"
             answer = in_json(request, data, code)
-            return answer._replace(headers=answer.headers + more_headers(error))
+            return replace(answer, headers=answer.headers + more_headers(error))
 
         return fail
 
@@ -238,14 +238,14 @@ def routes(settings: Settings) -> list[Route]:
             found += [
                 Route("GET", written, checked(mint), fail, cors=False),
                 Route("OPTIONS", written, checked(preflight), fail, public=True, cors=False),
-                nothing_here(written, "404 page not found"),
+                nothing_here(written, "404 page not found", (PLAIN, *ALWAYS)),
             ]
     return [
         *found,
         Route("POST", "/getToken", checked(get_token), fail_in_text, cors=False),
         Route("OPTIONS", "/getToken", checked(preflight), plain, public=True, cors=False),
-        nothing_here("/getToken", "404 page not found"),
+        nothing_here("/getToken", "404 page not found", (PLAIN, *ALWAYS)),
         Route("GET", "/ping", checked(ping), plain, public=True, cors=False),
         Route("OPTIONS", "/ping", checked(preflight), plain, public=True, cors=False),
-        nothing_here("/ping", "404 page not found"),
+        nothing_here("/ping", "404 page not found", (PLAIN, *ALWAYS)),
     ]

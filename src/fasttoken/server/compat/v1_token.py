@@ -11,9 +11,9 @@ from ..faults import BadRequest
 from ..routing import NO_STORE, Answer, Request, Route
 from ..settings import Settings
 from .originals import (
+    NOSNIFF,
+    PLAIN,
     TEXT,
-    Origins,
-    allowed_headers,
     more_headers,
     nothing_here,
     query,
@@ -23,12 +23,10 @@ from .originals import (
 )
 
 PATH = "/v1/token"
-METHODS = (b"access-control-allow-methods", b"GET, HEAD, OPTIONS")
 
 
 def routes(settings: Settings) -> list[Route]:
-    """The routes of this family."""
-    origins = Origins(settings)
+    """The routes of this family. Pages of other origins may ask as the settings say."""
     version, expire = settings.tokens.version, settings.tokens.expire
 
     async def mint(request: Request, desk: Desk) -> Answer:
@@ -39,18 +37,13 @@ def routes(settings: Settings) -> list[Route]:
                 raise BadRequest(f"{name} is required")
         order = RtcOrder(channel_name, user(uid), Role.PUBLISHER, expire, expire, version)
         token = desk.mint(request.caller, order).token
-        return Answer(200, token.encode(), (TEXT, NO_STORE, *origins.header(request)))
-
-    async def preflight(request: Request, desk: Desk) -> Answer:
-        allow = allowed_headers(request, "*")
-        return Answer(204, b"", (METHODS, allow, *origins.header(request)))
+        return Answer(200, token.encode(), (TEXT, NO_STORE))
 
     def fail(error: Exception, request: Request) -> Answer:
-        headers = (TEXT, NO_STORE, *origins.header(request), *more_headers(error))
+        headers = (TEXT, NO_STORE, NOSNIFF, *more_headers(error))
         return Answer(status(error), words(error).encode(), headers)
 
     return [
-        Route("GET", PATH, mint, fail, cors=False),
-        Route("OPTIONS", PATH, preflight, fail, public=True, cors=False),
-        nothing_here(PATH, "404 page not found"),
+        Route("GET", PATH, mint, fail),
+        nothing_here(PATH, "404 page not found", (PLAIN,), cors=True),
     ]
