@@ -2,6 +2,7 @@
 # compiler; without the compiler fasttoken builds as pure Python and says so.
 #
 #   make demo         a token for each of the 10,000 rows of examples/attendees.csv, all verified
+#   make serve-demo   a token server for this machine, with a page that joins a call
 #   make test         the whole suite on the native core, then on the pure one
 #   make lint         ruff, mypy --strict, cython-lint, codespell
 #   make test-cpu     what depends on the CPU path, once for each that this machine has
@@ -9,6 +10,7 @@
 #   make arm-test     the same on ARMv8, cross-compiled and run under qemu
 #   make fuzz         the C kernels under libFuzzer, FUZZ_SECONDS for each harness
 #   make bench        docs/benchmarks.md: fasttoken beside its peers; BENCH_FLAGS=--quick for a look
+#   make bench-server docs/server.md, "Capacity": the token server under wrk; BENCH_FLAGS=--dry
 #   make instructions fails if a token takes over 5 % more instructions than recorded
 #   make wheel        build/wheel/fasttoken-*.whl
 #   make clean
@@ -33,6 +35,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 KERNELS := src/fasttoken/_native/kernels
 SOURCES := pyproject.toml setup.py README.md LICENSE $(wildcard $(KERNELS)/*.[ch]) \
+	$(wildcard examples/web/*.html examples/web/*.js) \
 	$(shell find src -name '*.py' -o -name '*.py[xi]' -o -name '*.pxd')
 
 .PHONY: help
@@ -84,6 +87,17 @@ wheel: $(WHEEL)
 .PHONY: demo
 demo: $(PACKAGE)
 	@$(PY) -I examples/demo.py
+
+# The sample project is Agora's public one: a server of your own settings is left as it is set.
+.PHONY: serve-demo
+serve-demo: .venv/extra-server
+	@if [ -z "$$AGORA_APP_ID$$AGORA_APP_CERTIFICATE" ] && [ ! -f .env ]; then \
+		echo "*** AGORA_APP_ID and AGORA_APP_CERTIFICATE are not set."; \
+		echo "*** The tokens are of Agora's public sample project and open nothing."; \
+		export AGORA_APP_ID=970CA35de60c44645bbae8a215061b33; \
+		export AGORA_APP_CERTIFICATE=5CFd2fd1755d40ecb72977518be15d3b; \
+	fi; \
+	export FASTTOKEN_SERVER_DEMO=examples/web; exec $(PY) -m fasttoken serve --dev
 
 # Tests ----------------------------------------------------------------------------------------
 
@@ -188,6 +202,11 @@ fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 .PHONY: bench
 bench: .venv/extra-bench
 	@$(PY) -m benchmarks $(BENCH_FLAGS)
+
+.PHONY: bench-server
+bench-server: .venv/extra-bench .venv/extra-server
+	@command -v wrk >/dev/null || { echo "make: wrk is missing (Debian: wrk)" >&2; exit 1; }
+	@$(PY) -m benchmarks.server $(BENCH_FLAGS)
 
 .PHONY: instructions
 instructions: .venv/extra-bench

@@ -29,6 +29,8 @@ COMMANDS = (
     "explain",
     "verify-file",
     "migrate",
+    "serve",
+    "keys",
     "backend",
 )
 

@@ -1,0 +1,163 @@
+"""uvicorn's HTTP protocol with the limits that it lacks.
+
+uvicorn 0.54 with httptools waits for ever for a request's head and body and for a client that does
+not read its answer, takes heads of any size, and counts a connection only when a request on it is
+complete. Here each connection has a deadline for what it waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class Guards(NamedTuple):
+    """The limits of a connection: numbers only, since it goes to the worker processes."""
+
+    connections: int
+    head_bytes: int
+    head_fields: int
+    head_seconds: float
+    body_bytes: int
+    body_seconds: float
+    send_seconds: float
+
+
+class HeadTooLarge(Exception):
+    """A request's head is over the limits. httptools makes a parser error of it."""
+
+
+def _answer(status: bytes, detail: bytes) -> bytes:
+    """A whole answer, as problem details, for what the application never sees."""
+    code = status.partition(b" ")[0]
+    body = b'{"title":"%s","status":%s,"detail":"%s"}' % (status[4:], code, detail)
+    return (
+        b"HTTP/1.1 %s\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n"
+        b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (status, len(body), body)
+    )
+
+
+_BUSY = _answer(b"503 Service Unavailable", b"there are too many connections")
+_SLOW = _answer(b"408 Request Timeout", b"the request did not arrive in time")
+_LARGE = _answer(b"431 Request Header Fields Too Large", b"the request's head is too large")
+_LONG = _answer(b"413 Request Entity Too Large", b"the body is too large")
+_BAD = _answer(b"400 Bad Request", b"this is no valid HTTP request")
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, guards: Guards, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._guards = guards
+        self._since: float | None = None  # when it began to wait for what it waits for
+        self._seconds = guards.head_seconds  # and how long it may
+        self._unread: float | None = None  # since when the client has not read what was sent
+        self._came = 0  # bytes of this request, with whatever came along with them
+        # Chunks may be tiny: each byte of a body then comes with five of its own.
+        self._most = guards.head_bytes + 8 * guards.body_bytes
+        self._too_large = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A client connected: it is sent away at once if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self._guards.connections:
+            transport.write(_BUSY)
+            transport.close()
+        self._since = self.loop.time()
+        self._look_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came. What they leave the connection to wait for decides on the deadline."""
+        self._came += len(data)
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle is None or cycle.scope is not self.scope:
+            # Still in a head, or in front of one.
+            if self._came > self._guards.head_bytes:
+                self._end(_LARGE)
+        elif cycle.more_body:
+            if self._came > self._most or len(self.headers) > self._guards.head_fields:
+                self._end(_LONG)
+            if self._seconds != self._guards.body_seconds or self._since is None:
+                self._since, self._seconds = self.loop.time(), self._guards.body_seconds
+            return
+        elif not cycle.response_complete:
+            self._came = 0
+            self._since = None
+            return
+        if self._since is None:
+            self._since, self._seconds = self.loop.time(), self._guards.head_seconds
+
+    def on_headers_complete(self) -> None:
+        """A head is complete: it is refused here if it is too large, before anything sees it."""
+        size = len(self.url)
+        if self._came > self._guards.head_bytes:
+            size += sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._guards.head_bytes or len(self.headers) > self._guards.head_fields:
+            self._too_large = True
+            raise HeadTooLarge
+        super().on_headers_complete()
+        # Trailers must not join the headers: they would pass for what a proxy in front had said.
+        self.headers = []
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP, or its head is too large."""
+        self._end(_LARGE if self._too_large else _BAD)
+
+    def shutdown(self) -> None:
+        """The server ends. An idle client is not waited for: under TLS it might never answer."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is sent."""
+        self._unread = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client read."""
+        self._unread = None
+        super().resume_writing()
+
+    def _end(self, answer: bytes) -> None:
+        """Ends the connection; with an answer, where that can't be taken for another request's."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        idle = cycle is None or cycle.response_complete
+        if (idle or (cycle.more_body and not cycle.response_started)) and not self.pipeline:
+            self.transport.write(answer)
+        self.transport.close()
+
+    def _look_later(self) -> None:
+        guards = self._guards
+        soonest = min(guards.head_seconds, guards.body_seconds, guards.send_seconds)
+        self._timer = self.loop.call_later(max(soonest / 4, 0.05), self._look)
+
+    def _look(self) -> None:
+        """Ends the connection if it waited too long; else looks again later."""
+        now = self.loop.time()
+        if self._unread is not None and now - self._unread > self._guards.send_seconds:
+            self.transport.abort()
+        elif self._since is not None and now - self._since > self._seconds:
+            if self.transport.is_closing():
+                self.transport.abort()  # its last answer is still unread
+            else:
+                self._since = now
+                self._end(_SLOW)
+        elif self.transport.is_closing() and self._since is None:
+            self._since, self._seconds = now, self._guards.send_seconds
+        self._look_later()
