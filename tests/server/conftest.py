@@ -6,11 +6,13 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import APP_ID, CERTIFICATE, SECONDARY
@@ -46,6 +48,13 @@ TOKEN = re.compile(r"007eJx[A-Za-z0-9+/=]{40,}|006[0-9A-Fa-f]{32}[A-Za-z0-9+/=]{
 SECRETS = [CERTIFICATE, SECONDARY]
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def leaks(text: str, secrets: Iterable[str] = ()) -> list[str]:
     """The secrets and tokens that stand in a text."""
     found = [secret for secret in (*SECRETS, *secrets) if secret.lower() in text.lower()]
@@ -59,8 +68,11 @@ class Server:
     searched for secrets when it is stopped; ``secrets`` takes more of them.
     """
 
-    def __init__(self, *options: str, cwd: Path, port: int = 0, **env: str) -> None:
+    def __init__(
+        self, *options: str, cwd: Path, port: int = 0, within: Iterable[str] = (), **env: str
+    ) -> None:
         command = [sys.executable, "-m", "fasttoken", "serve", "--port", str(port), *options]
+        command = [*within, *command]
         workers = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
         self.lines: list[str] = []
         self.secrets: list[str] = []
@@ -146,8 +158,8 @@ def serve(tmp_path: Path):
     """Starts servers that end with the test: ``serve("--dev", "--workers", "2", NAME="value")``."""
     with contextlib.ExitStack() as servers:
 
-        def start(*options: str, port: int = 0, **env: str) -> Server:
-            server = Server(*options, cwd=tmp_path, port=port, **env)
+        def start(*options: str, **more: Any) -> Server:
+            server = Server(*options, cwd=tmp_path, **more)
             servers.callback(server.stop)
             return server
 

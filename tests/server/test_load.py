@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import threading
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import PATIENCE, UP, Server, settings_file
+from conftest import PATIENCE, UP, Server, free_port, settings_file
 from helpers import APP_ID, CERTIFICATE
 
 from fasttoken import Project, parse
@@ -205,12 +204,6 @@ def test_memory_stays_flat(tmp_path):
 
 
 # Kill and restart ---------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("workers", [1, 2])

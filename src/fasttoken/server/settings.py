@@ -207,7 +207,7 @@ class Source(msgspec.Struct, frozen=True):
         data: dict[str, Any] = {}
         if self.config is not None:
             _merge(data, _toml(self.config))
-        env_file = self.env_file or (".env" if Path(".env").is_file() else None)
+        env_file = self.env_file or (".env" if os.path.isfile(".env") else None)
         if env_file is not None:
             if not Path(env_file).is_file():
                 raise FieldError("--env-file", "can't be read (no such file)")
