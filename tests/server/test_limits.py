@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import socket
@@ -502,6 +503,23 @@ def test_connections_are_limited(serve):
     assert statuses(answer) == [200]
     for client in held:
         client.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/limits"), reason="there is no /proc")
+@pytest.mark.parametrize("wanted", ["40", "1000"])
+def test_files_may_be_open_for_all_connections(serve, wanted):
+    resource = pytest.importorskip("resource", reason="only on POSIX")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] not in (-1,) and before[1] < 2000:
+        pytest.skip("the system allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+    try:
+        server = serve("--dev", **{f"{LIMITS}CONNECTIONS": wanted})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with open(f"/proc/{server.process.pid}/limits") as file:
+        [soft] = re.findall(r"^Max open files +(\d+)", file.read(), re.MULTILINE)
+    assert int(soft) == max(300, int(wanted) + limits.OTHER_FILES)
 
 
 def test_a_client_that_does_not_read_is_not_waited_for(serve):
