@@ -129,8 +129,8 @@ def test_the_figures_are_those_of_the_summary() -> None:
 def test_names_stay_text_and_show_what_they_hide() -> None:
     seen = Page(page(SUMMARY))
     names = [name for name, _ in seen.figures("channel", "tokens")]
-    expected = [*HOSTILE][:4] + ["\\u202egnp.exe", "نص عربي", "a\\x00b\\x1b[31m\\ud800", "(empty)"]
-    assert names[:8] == expected
+    assert names[:4] == [*HOSTILE][:4]
+    assert names[4:8] == ["\\u202egnp.exe", "نص عربي", "a\\x00b\\x1b[31m\\ud800", "(empty)"]
 
 
 def harmless(html: str) -> None:

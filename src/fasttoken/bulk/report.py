@@ -29,7 +29,7 @@ STYLE = """
   --paper: #16191d; --bar: #6aa9f4; --bad: #fb923c; } }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb;
   --paper: #fff; --bar: #1f6fd1; --bad: #c2410c; }
-  figure { break-inside: avoid; } details { display: none; }
+  details { display: none; }
   svg, dl > div { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
@@ -40,7 +40,9 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr))
 dl > div { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .75rem; }
 dt { color: var(--soft); font-size: .85rem; }
 dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
-figure { margin: 2.5rem 0 0; break-inside: avoid-page; } svg { display: block; width: 100%; height: auto; }
+figure { margin: 2.5rem 0 0; break-inside: avoid-page; }
+svg { display: block; width: 100%; height: auto; }
+figure > table tr > :nth-child(-n+2) { width: 41%; }
 svg text { font-size: 13px; fill: var(--ink); } svg .soft { fill: var(--soft); }
 svg rect { fill: var(--bar); } .bad svg rect { fill: var(--bad); }
 svg line { stroke: var(--line); } p { color: var(--soft); margin: .25rem 0; }
