@@ -307,7 +307,7 @@ class Answers:
             tokens = list(islice(cycle(self.tokens), count))
             if column == "list":
                 return tokens
-            import pyarrow as pa  # type: ignore[import-untyped]
+            import pyarrow as pa
 
             return pa.array(tokens, pa.large_string())
 

@@ -222,7 +222,7 @@ def test_text_uids_are_numbers_to_the_letter(project: Project) -> None:
         (8, "uid", "is missing"),
         (9, "uid", "must be an integer, not 'bob'"),
         (10, "uid", "means any user here (say allow_wildcard=True if you want that)"),
-        (11, "uid", "must be an integer, not '1.'"),
+        (11, "uid", "must be an integer, not '1.0'"),
     ]
     minted, _ = mint_or_reject(given, project, replace(ISSUED, allow_wildcard=True))
     assert services(minted) == [(rtc("a", 1),), (rtc("a", 2**32 - 1),), (rtc("a", 0),)]
