@@ -25,6 +25,7 @@ from fasttoken.bulk import (  # noqa: E402
 )
 
 ISSUED = Options(issue_at=ISSUE_TS)
+NO_UID = "must be a number (texts are accounts: read them with --account-column)"
 SEEDED = replace(ISSUED, salt_seed=7)
 
 
@@ -214,15 +215,15 @@ def test_text_uids_are_numbers_to_the_letter(project: Project) -> None:
     given = batch(channel=["a"] * len(texts), uid=texts)
     assert reasons(project, given) == [
         (2, "uid", "must be in 0..4294967295"),
-        (3, "uid", "must be an integer, not '042'"),
-        (4, "uid", "must be an integer, not '0x2A'"),
-        (5, "uid", "must be an integer, not '+1'"),
+        (3, "uid", NO_UID),
+        (4, "uid", NO_UID),
+        (5, "uid", NO_UID),
         (6, "uid", "must be in 0..4294967295 (a signed 32-bit uid is written as uid + 2**32)"),
         (7, "uid", "is missing"),
         (8, "uid", "is missing"),
-        (9, "uid", "must be an integer, not 'bob'"),
+        (9, "uid", NO_UID),
         (10, "uid", "means any user here (say allow_wildcard=True if you want that)"),
-        (11, "uid", "must be an integer, not '1.0'"),
+        (11, "uid", NO_UID),
     ]
     minted, _ = mint_or_reject(given, project, replace(ISSUED, allow_wildcard=True))
     assert services(minted) == [(rtc("a", 1),), (rtc("a", 2**32 - 1),), (rtc("a", 0),)]
@@ -246,7 +247,7 @@ def test_a_uid_or_an_account(project: Project) -> None:
     assert [(row.index, row.reason) for row in bad] == [
         (2, "can't be given beside an account"),
         (3, "is missing"),
-        (4, "must be an integer, not 'x'"),
+        (4, NO_UID),
         (5, "must be in 0..4294967295"),
     ]
 

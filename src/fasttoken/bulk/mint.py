@@ -16,10 +16,13 @@ from ..project import PUBLISHER_PRIVILEGES, Project
 from ..salts import random_salts
 from ..services import Chat, ConvoAI, FCdn, Fpa, Rtc, Rtm, Service, Streaming, Stt
 from .options import ADDED, Options
+from .summary import Tally
 
 Column = Any  # a pyarrow array; pyarrow has no types of its own
 Bad = dict[int, BadRow]
 
+_NO_NUMBER = "must be a number"
+_NO_UID = f"{_NO_NUMBER} (texts are accounts: read them with --account-column)"
 _NUMBER = "^(0|-?[1-9][0-9]{0,17})$"
 
 
@@ -54,9 +57,22 @@ def mint_or_reject(
 ) -> tuple[pa.RecordBatch, tuple[BadRow, ...]]:
     """As `mint_batch`, but bad rows are left out of the batch and listed beside it; their index is
     that in the batch given."""
+    minted, bad, _ = mint_and_count(batch, project, options, file=file, rows=rows)
+    return minted, bad
+
+
+def mint_and_count(
+    batch: pa.RecordBatch,
+    project: Project,
+    options: Options,
+    *,
+    file: int = 0,
+    rows: int | npt.NDArray[np.uint64] = 0,
+) -> tuple[pa.RecordBatch, tuple[BadRow, ...], Tally]:
+    """As `mint_or_reject`, with what a summary tells of the rows that were minted."""
     issued = int(time()) if options.issue_at is None else options.issue_at
     count = batch.num_rows
-    fields = _Fields(batch, options)
+    fields = Fields(batch, options)
     if options.salt_seed is None:
         salts = random_salts(count)
     else:
@@ -72,11 +88,13 @@ def mint_or_reject(
     minted = pa.RecordBatch.from_arrays(
         [*(batch.column(place) for place in kept), *added], schema=schema
     )
+    good = None
     if bad:
         good = np.ones(count, np.bool_)
         good[list(bad)] = False
         minted = minted.filter(pa.array(good))
-    return minted, tuple(bad[index] for index in sorted(bad))
+    tally = fields.tally(minted.num_rows, good, expires)
+    return minted, tuple(bad[index] for index in sorted(bad)), tally
 
 
 def minted_schema(schema: pa.Schema) -> pa.Schema:
@@ -91,7 +109,7 @@ def check_schema(schema: pa.Schema, options: Options) -> dict[str, str]:
     """The column of each field. Raises `FieldError` for what no batch of this schema could pass:
     a column that is missing, or of the wrong type."""
     empty = pa.RecordBatch.from_arrays([pa.array([], each.type) for each in schema], schema=schema)
-    _Fields(empty, options)
+    Fields(empty, options)
     return options.found(schema.names)
 
 
@@ -129,7 +147,7 @@ class _User(NamedTuple):
     value: Any
 
 
-class _Fields:
+class Fields:
     """The fields of a batch, each a column as the core reads it or one value for all rows;
     ``bad`` holds the rows that are bad for what only files can hold."""
 
@@ -190,8 +208,8 @@ class _Fields:
             pass
         good = pc.match_substring_regex(column, _NUMBER)
         for row in np.flatnonzero(~pc.fill_null(good, True).to_numpy(zero_copy_only=False)):
-            text = column[int(row)].as_py()
-            reason = f"must be an integer, not {_short(text)}" if text else "is missing"
+            missing = len(column[int(row)].as_py()) == 0
+            reason = "is missing" if missing else _NO_UID if name == "uid" else _NO_NUMBER
             self.reject(int(row), name, reason)
         return pc.if_else(good, column, None).cast(pa.int64())
 
@@ -255,6 +273,43 @@ class _Fields:
         if isinstance(value, pa.Array) and pa.types.is_integer(value.type):
             return value.cast(pa.string())
         return str(value) if isinstance(value, int) else value
+
+    # Counting ---------------------------------------------------------------------------------
+
+    def tally(
+        self, rows: int, good: npt.NDArray[np.bool_] | None, expires: npt.NDArray[np.int64]
+    ) -> Tally:
+        """What a summary tells of the good rows."""
+
+        def kept(column: Column) -> Column:
+            return column if good is None else column.filter(pa.array(good))
+
+        channels = {}
+        if isinstance(self.channel_name, pa.Array):
+            counts = kept(self.channel_name).value_counts()
+            names, numbers = counts.field("values").to_pylist(), counts.field("counts").to_pylist()
+            channels = dict(zip(names, numbers, strict=True))
+        elif self.channel_name is not None and rows:
+            channels = {self.channel_name: rows}
+        roles = {}
+        if "rtc" in self.options.services:
+            role = self.role
+            subscribers = rows if role in (2, "subscriber") else 0
+            if isinstance(role, pa.Array):
+                subscribers = pc.sum(pc.equal(kept(role), 2)).as_py() or 0
+            roles = {"publisher": rows - subscribers, "subscriber": subscribers}
+        ends = {}
+        if isinstance(self.expire, pa.Array):
+            at, numbers = np.unique(expires if good is None else expires[good], return_counts=True)
+            ends = dict(zip(at.tolist(), numbers.tolist(), strict=True))
+            seconds = kept(self.expire)
+            odd = pc.or_(pc.less_equal(seconds, 0), pc.greater(seconds, rules.DAY))
+            cut = pc.sum(odd).as_py() or 0
+        else:
+            if rows:
+                ends = {int(expires[0]): rows}
+            cut = 0 if 0 < self.expire <= rules.DAY else rows
+        return Tally(rows, cut, channels, {k: v for k, v in roles.items() if v}, ends)
 
     # Minting ----------------------------------------------------------------------------------
 
@@ -324,8 +379,3 @@ def _plain(column: Column) -> Column:
 
 def _is_text(column: Column) -> bool:
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
-
-
-def _short(text: str) -> str:
-    """A text as an error shows it."""
-    return repr(text) if len(text) <= 40 else f"{text[:40]!r}... ({len(text)} characters)"
