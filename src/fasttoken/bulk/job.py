@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -39,6 +39,7 @@ from .writers import Writer, open_writer, sync, write_all
 
 SEGMENT = 1 << 18  # rows from one checkpoint to the next, about
 SEGMENT_BYTES = 64 << 20  # and bytes of Arrow memory
+ENGINES = ("local", "ray")
 REJECTED = ("file", "row", "line", "field", "reason", "input")
 
 
@@ -51,7 +52,9 @@ class Job:
     ``"csv.gz"``. ``parts``: how many files to write. ``rejects``: a CSV or JSON Lines file for the
     rows that are rejected; with ``strict`` the first of them ends the job. ``threads`` mint, 0 for
     one on each CPU. ``resume`` goes on with a job that did not end, ``overwrite`` begins anew.
-    ``report``: an HTML file. ``event_start`` and ``event_end``, in Unix seconds, are for the plan.
+    ``report``: an HTML file. ``engine``: ``"ray"`` runs the job on a Ray cluster (docs/cluster.md),
+    whose nodes find the project in their environment or in ``env_file``.
+    ``event_start`` and ``event_end``, in Unix seconds, are for the plan.
     """
 
     inputs: tuple[str, ...]
@@ -68,6 +71,8 @@ class Job:
     report: str | None = None
     event_start: int | None = None
     event_end: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    env_file: str | None = None
 
 
 class Progress:
@@ -92,7 +97,7 @@ class Progress:
 def plan(job: Job, project: Project, whole: bool = True) -> Plan:
     """The plan of a job, of every row or of a sample; writes nothing. `JobRefused` if it can't
     begin."""
-    return _Run(job, project, Progress(), threading.Event()).plan(whole)
+    return _engine(job)(job, project, Progress(), threading.Event()).plan(whole)
 
 
 def run(
@@ -106,11 +111,34 @@ def run(
     Raises `JobRefused` before anything is written; `JobFailed` and `JobStopped` leave what
     ``replace(job, resume=True)`` goes on with. See docs/bulk.md.
     """
-    running = _Run(job, project, progress or Progress(), stop or threading.Event())
+    running = _engine(job)(job, project, progress or Progress(), stop or threading.Event())
     with warnings.catch_warnings():
         # The plan tells of odd lifetimes once, not each batch.
         warnings.simplefilter("ignore", TokenWarning)
         return running.run()
+
+
+def _engine(job: Job) -> type[Run]:
+    """What runs a job."""
+    if job.engine not in ENGINES:
+        raise JobRefused(f"--engine: must be one of {', '.join(ENGINES)}")
+    if job.engine == "local":
+        return Run
+    engine: type[Run] = import_module(f"{__package__}.ray_engine").RayRun
+    return engine
+
+
+def part_names(output: str, parts: int) -> list[str]:
+    """The files of an output in so many parts."""
+    if parts == 1:
+        return [output]
+    path = Path(output)
+    stem, dot, suffix = path.name.partition(".")
+    width = len(str(parts))
+    return [
+        str(path.with_name(f"{stem}-{part:0{width}}-of-{parts}{dot}{suffix}"))
+        for part in range(1, parts + 1)
+    ]
 
 
 class _Piece(NamedTuple):
@@ -126,7 +154,7 @@ class _Piece(NamedTuple):
     fraction: float
 
 
-class _Minted(NamedTuple):
+class Minted(NamedTuple):
     """What became of a piece."""
 
     encoded: Any
@@ -135,7 +163,7 @@ class _Minted(NamedTuple):
     rejects: list[dict[str, Any]]
 
 
-class _Run:
+class Run:
     """One attempt at a job."""
 
     def __init__(
@@ -224,16 +252,7 @@ class _Run:
 
     def names(self) -> list[str]:
         """The files that the output is made of."""
-        job = self.job
-        if job.parts == 1:
-            return [job.output]
-        path = Path(job.output)
-        stem, dot, suffix = path.name.partition(".")
-        width = len(str(job.parts))
-        return [
-            str(path.with_name(f"{stem}-{part:0{width}}-of-{job.parts}{dot}{suffix}"))
-            for part in range(1, job.parts + 1)
-        ]
+        return part_names(self.job.output, self.job.parts)
 
     def plan(self, whole: bool) -> Plan:
         job = self.job
@@ -298,6 +317,7 @@ class _Run:
                 {
                     "the project": self.project.app_id,
                     "the output format": str(self.format),
+                    "--engine": job.engine,
                     "--parts": job.parts,
                     "--rejects": job.rejects,
                     "options": job.options.to_data(),
@@ -335,7 +355,7 @@ class _Run:
     def _run(self) -> Summary:
         job = self.job
         threads = job.threads or _cpus()
-        self.rejects = _Rejects(job.rejects, self.state["rejects"])
+        self.rejects = Rejects(job.rejects, self.state["rejects"])
         self.encoder = open_writer("", minted_schema(self.schema), self.format)
         self.writer: Writer | None = None
         self._close_part()
@@ -349,6 +369,11 @@ class _Run:
                 if self.writer is not None:
                     self.writer.close()
         self.rejects.finish()
+        return self._end()
+
+    def _end(self) -> Summary:
+        """What follows when all rows are written."""
+        job = self.job
         summary = self._summary()
         if job.report is not None:
             import_module(f"{__package__}.report").write_report(summary, job.report)
@@ -358,7 +383,7 @@ class _Run:
 
     def _flow(self, ahead: _Ahead, pool: ThreadPoolExecutor, threads: int) -> None:
         """Mints all pieces, and writes them in their order."""
-        pending: deque[tuple[_Piece, Future[_Minted]]] = deque()
+        pending: deque[tuple[_Piece, Future[Minted]]] = deque()
         broken: JobFailed | None = None
         while not self.stop.is_set():
             try:
@@ -408,34 +433,19 @@ class _Run:
             before += source.size or 0
             start, row = Position(), 0
 
-    # Minting, on any thread ---------------------------------------------------------------------
-
-    def _mint(self, piece: _Piece) -> _Minted:
-        chunk, source = piece.chunk, self.sources[piece.file]
-        minted, bad, tally = mint_and_count(
-            chunk.batch, self.project, self.options, file=piece.file, rows=chunk.rows
-        )
-        rejects = [
-            _reject(source, chunk, line.row, line.field, line.reason, line.text)
-            for line in chunk.bad
-        ]
-        if bad:
-            given = chunk.batch.take(pa.array([row.index for row in bad])).to_pylist()
-            for row, values in zip(bad, given, strict=True):
-                number = int(chunk.rows[row.index])
-                text = json.dumps(values, ensure_ascii=False, default=str)
-                rejects.append(_reject(source, chunk, number, row.field, row.reason, text))
-            rejects.sort(key=lambda reject: reject["row"])
-        return _Minted(self.encoder.encode(minted), minted.nbytes, tally, rejects)
+    def _mint(self, piece: _Piece) -> Minted:
+        """What becomes of a piece; called on any thread."""
+        source = self.sources[piece.file]
+        return mint_chunk(piece.chunk, source, piece.file, self.project, self.options, self.encoder)
 
     # Writing ------------------------------------------------------------------------------------
 
-    def _write(self, piece: _Piece, future: Future[_Minted]) -> None:
+    def _write(self, piece: _Piece, future: Future[Minted]) -> None:
         """Writes what became of a piece."""
         minted = future.result()
         if minted.rejects and self.job.strict:
             first = minted.rejects[0]
-            raise RowRejected(f"{_where(first)}: {first['reason']}")
+            raise RowRejected(f"{where(first)}: {first['reason']}")
         if self.writer is None:
             self._open_part()
         if minted.tally.rows:
@@ -445,7 +455,7 @@ class _Run:
         for reject in minted.rejects:
             self.counts.rows += 1
             self.counts.reject(reject["field"], reject["reason"])
-            self.progress.rejected(f"{_where(reject)}: {reject['reason']}")
+            self.progress.rejected(f"{where(reject)}: {reject['reason']}")
         state = self.state
         state["file"], state["start"], state["row"] = (
             piece.next_file,
@@ -597,6 +607,27 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
+# Minting --------------------------------------------------------------------------------------
+
+
+def mint_chunk(
+    chunk: Chunk, source: Source, file: int, project: Project, options: Options, encoder: Writer
+) -> Minted:
+    """Mints the rows of a chunk, and finds those that are bad."""
+    minted, bad, tally = mint_and_count(chunk.batch, project, options, file=file, rows=chunk.rows)
+    rejects = [
+        _reject(source, chunk, line.row, line.field, line.reason, line.text) for line in chunk.bad
+    ]
+    if bad:
+        given = chunk.batch.take(pa.array([row.index for row in bad])).to_pylist()
+        for row, values in zip(bad, given, strict=True):
+            number = int(chunk.rows[row.index])
+            text = json.dumps(values, ensure_ascii=False, default=str)
+            rejects.append(_reject(source, chunk, number, row.field, row.reason, text))
+        rejects.sort(key=lambda reject: reject["row"])
+    return Minted(encoder.encode(minted), minted.nbytes, tally, rejects)
+
+
 # Rows that are rejected -----------------------------------------------------------------------
 
 
@@ -608,12 +639,12 @@ def _reject(
     return dict(zip(REJECTED, found, strict=True))
 
 
-def _where(reject: dict[str, Any]) -> str:
+def where(reject: dict[str, Any]) -> str:
     place = f"row {reject['row']}" if reject["line"] is None else f"line {reject['line']}"
     return ": ".join(filter(None, (f"{reject['file']}, {place}", reject["field"])))
 
 
-class _Rejects:
+class Rejects:
     """The file of rejected rows; it has its name only when it is complete."""
 
     def __init__(self, name: str | None, offset: int | None) -> None:

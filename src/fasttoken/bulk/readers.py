@@ -113,7 +113,7 @@ def open_source(source: Source) -> Reader:
         raise JobRefused(f"{source.name}: can't be read ({_cause(error)})") from None
     except pa.ArrowException as error:
         raise JobRefused(f"{source.name}: is no {source.format} ({_cause(error)})") from None
-    return _Partitioned(reader, source.partition) if source.partition else reader
+    return Partitioned(reader, source.partition) if source.partition else reader
 
 
 def _cause(error: Exception) -> str:
@@ -123,7 +123,7 @@ def _cause(error: Exception) -> str:
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
-class _Partitioned(Reader):
+class Partitioned(Reader):
     """A file with the columns that the names of its folders give."""
 
     def __init__(self, reader: Reader, partition: tuple[tuple[str, str], ...]) -> None:

@@ -152,16 +152,27 @@ class Counts:
             self.expiries[key] = self.expiries.get(key, 0) + rows
         self._widen()
 
-    def reject(self, field: str, reason: str) -> None:
-        """Counts a row that was rejected."""
-        self.rejected += 1
+    def merge(self, other: Counts) -> None:
+        """Adds what was counted elsewhere."""
+        good = other.rows - other.rejected
+        self.width = max(self.width, other.width)
+        self._rebin()
+        self.add(Tally(good, other.long_lifetimes, other.channels, other.roles, other.expiries))
+        self.rows += other.rejected
+        self.uncounted += other.uncounted
+        for field, reason, rows in other.rejects:
+            self.reject(field, reason, rows)
+
+    def reject(self, field: str, reason: str, rows: int = 1) -> None:
+        """Counts rows that were rejected."""
+        self.rejected += rows
         key = (field, reason)
         if key not in self._places and len(self.rejects) >= MOST_REASONS:
             key = ("", "other reasons")
         if key not in self._places:
             self._places[key] = [*key, 0]
             self.rejects.append(self._places[key])
-        self._places[key][2] += 1
+        self._places[key][2] += rows
 
     def _widen(self) -> None:
         """Makes the bins of the expiry timeline as wide as it takes for them to be few."""
@@ -170,10 +181,14 @@ class Counts:
             if max(self.expiries) // self.width - min(self.expiries) // self.width < MOST_BINS:
                 break
             self.width = widths[widths.index(self.width) + 1]
-            narrow, self.expiries = self.expiries, {}
-            for at, rows in narrow.items():
-                key = at // self.width * self.width
-                self.expiries[key] = self.expiries.get(key, 0) + rows
+            self._rebin()
+
+    def _rebin(self) -> None:
+        """Puts what was counted into bins of the present width."""
+        narrow, self.expiries = self.expiries, {}
+        for at, rows in narrow.items():
+            key = at // self.width * self.width
+            self.expiries[key] = self.expiries.get(key, 0) + rows
 
     def reasons(self) -> tuple[Reason, ...]:
         """Why rows were rejected, the most frequent reason first."""

@@ -214,6 +214,14 @@ def bulk(
             "--threads", min=0, help="Threads that mint; 0: one on each CPU.", rich_help_panel=_RUN
         ),
     ] = 0,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="local, or ray: on a Ray cluster, as docs/cluster.md tells.",
+            rich_help_panel=_RUN,
+        ),
+    ] = "local",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=_RUN)
     ] = False,
@@ -283,6 +291,8 @@ def bulk(
         report=report,
         event_start=None if event_start is None else console.moment("--event-start", event_start),
         event_end=None if event_end is None else console.moment("--event-end", event_end),
+        engine=cast("Any", engine),
+        env_file=None if env_file is None else str(env_file),
     )
     if json and output == "-" and not dry_run:
         raise FieldError("--json", "can't share standard output with the tokens")
