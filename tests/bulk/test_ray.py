@@ -245,12 +245,14 @@ def test_a_node_dies_in_the_middle(cluster: Any, job: Job, env_file: Path, tmp_p
     assert any("raylet" in path.name for path in logs)
     for path in logs:
         assert not path.is_file() or secret not in path.read_bytes(), path
-    head = cluster.head_node
+    head, session = cluster.head_node, Path(cluster.head_node.get_session_dir_path()).name
     daemons = [daemon(head, "gcs_server"), daemon(head, "raylet")]
     daemons += [daemon(node, "raylet") for node in cluster.worker_nodes]
     assert len(daemons) == 2 + NODES - 1
+    # What travels lies in the first; it is where a secret would be that went along.
+    assert memory_holds(daemons[0], str(journal).encode())
     for pid in daemons:
-        assert memory_holds(pid, APP_ID.encode())
+        assert memory_holds(pid, session.encode())
         assert not memory_holds(pid, secret)
 
 
