@@ -20,7 +20,7 @@ from .sources import TEXT, Format, Source
 from .summary import Counts, Reason
 from .writers import open_writer
 
-SAMPLE = 1_000_000  # rows that are looked at before a job begins
+SAMPLE = 100_000  # rows that are looked at before a job begins
 MOST_KEYS = 10_000_000  # rows among which duplicates are sought: 80 MB
 _WILD = ("", "*")
 _ODD = np.int64(-7046029254386353131)  # so that no bit of a channel's hash is lost
@@ -179,8 +179,11 @@ def make_plan(
             if width is None and batch.num_rows:
                 width = _width(batch, project, options, output_format)
             if whole:
-                for each in (*chunk.bad, *mint_and_count(batch, project, options)[1]):
-                    tried.reject(each.field, each.reason)
+                _, bad, _ = mint_and_count(batch, project, options)
+                for field, reason in [(row.field, row.reason) for row in bad] + [
+                    (line.field, line.reason) for line in chunk.bad
+                ]:
+                    tried.reject(field, reason)
             elif looker.rows >= SAMPLE:
                 seen += source.size * chunk.fraction
                 complete = False
