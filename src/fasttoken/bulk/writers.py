@@ -85,7 +85,7 @@ def _open(path: str, state: State | None) -> BinaryIO:
     if path == STANDARD:
         return sys.stdout.buffer
     if state is None:
-        return open(path, "xb", buffering=0)
+        return open(path, "x+b", buffering=0)
     file = open(path, "r+b", buffering=0)  # noqa: SIM115
     file.truncate(state["offset"])
     file.seek(state["offset"])
