@@ -527,9 +527,10 @@ class Run:
         if self.writer is None:
             self._open_part()
         self._checkpoint(wait=True)
-        writer, self.writer = self.writer, None
+        writer = self.writer
         assert writer is not None  # noqa: S101 (for the type checker)
         writer.finish()
+        self.writer = None
         state = self.state
         if self.journal is None:
             state["done"].append([STANDARD, state["part_rows"], None])

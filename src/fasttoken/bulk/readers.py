@@ -232,6 +232,9 @@ class _Text(Reader):
             raise JobFailed(
                 f"{self.source.name}, behind line {read}: can't be read ({_cause(error)})"
             ) from None
+        finally:
+            if self._stream is not None and self.source.path != STANDARD:
+                self._stream.close()
 
     def _check_start(self, block: bytes) -> None:
         if block[:2] in (b"\xff\xfe", b"\xfe\xff"):
