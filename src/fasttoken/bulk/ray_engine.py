@@ -121,19 +121,22 @@ class RayRun(Run):
         """The files that the output is made of: one for each piece."""
         return part_names(self.job.output, len(self.pieces))
 
+    def run(self) -> Summary:
+        with cluster() as self.ray:
+            return super().run()
+
     def _run(self) -> Summary:
         done: dict[str, Any] = self.state.setdefault("pieces", {})  # by number: tokens and bytes
         self._check_there(done)
         left = [piece for piece in self.pieces if str(piece.number) not in done]
         work = self._work()
         try:
-            with cluster() as ray:
-                for result in over_cluster(ray, work, left, self.stop):
-                    counts = Counts(result.counts)
-                    done[str(result.number)] = [counts.rows - counts.rejected, result.size]
-                    self._count(counts, len(done))
-                    for text in result.rejected:
-                        self.progress.rejected(text)
+            for result in over_cluster(self.ray, work, left, self.stop):
+                counts = Counts(result.counts)
+                done[str(result.number)] = [counts.rows - counts.rejected, result.size]
+                self._count(counts, len(done))
+                for text in result.rejected:
+                    self.progress.rejected(text)
         except RowRejected:
             raise
         except JobFailed as error:
