@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasttoken import Project
-from fasttoken.errors import JobFailed, RowRejected
+from fasttoken.errors import JobFailed, JobRefused, RowRejected
 
 pa = pytest.importorskip("pyarrow", reason="bulk is an extra")
 
 from pyarrow import csv, feather, parquet  # noqa: E402
 
 from fasttoken.bulk import Job, Options, run  # noqa: E402
+from fasttoken.bulk.journal import Journal, identity  # noqa: E402
 from fasttoken.bulk.pieces import Piece, Work, check_token, cut  # noqa: E402
 from fasttoken.bulk.readers import Position, open_source  # noqa: E402
 from fasttoken.bulk.sources import Format, find  # noqa: E402
@@ -118,7 +120,7 @@ def _reader(file: Any) -> Any:
 def inputs(tmp_path: Path) -> dict[str, list[Path]]:
     """Inputs of the same 3,000 rows."""
     rows = table(3000)
-    folder = tmp_path / "in"
+    folder = tmp_path / "dataset"
     for day in (1, 2):
         (folder / f"day={day}").mkdir(parents=True)
         part = rows.slice((day - 1) * 1500, 1500)
@@ -229,6 +231,32 @@ def test_the_check_token_expired_long_ago() -> None:
     token = check_token(PROJECT)
     assert not PROJECT.verify(token).ok
     assert "expired" in " ".join(PROJECT.verify(token).codes)
+
+
+def test_without_ray_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (path,) = inputs(tmp_path / "in")["arrow"]
+    job = Job(inputs=(str(path),), output=str(tmp_path / "out" / "a.arrow"), engine="ray")
+    with pytest.raises(JobRefused, match=r"--engine ray: .*pip install 'fasttoken\[ray\]'"):
+        run(job, PROJECT)
+    with pytest.raises(JobRefused, match="--engine ray: can't read from a pipe"):
+        run(replace(job, output="-", output_format="arrows"), PROJECT)
+    with pytest.raises(JobRefused, match="--engine: must be one of local, ray"):
+        run(replace(job, engine="spark"), PROJECT)  # type: ignore[arg-type]
+    assert os.listdir(tmp_path) == ["in"]
+
+
+def test_engines_do_not_go_on_with_each_other(tmp_path: Path) -> None:
+    (path,) = inputs(tmp_path / "in")["arrow"]
+    output = tmp_path / "out" / "a.arrow"
+    job = Job(inputs=(str(path),), output=str(output), engine="ray")
+    journal = Journal(output)
+    assert not journal.open()
+    settings = {"the project": APP_ID, "the output format": "arrow", "--engine": "ray"}
+    journal.save({"identity": identity(find([str(path)], None), settings)})
+    journal.close()
+    with pytest.raises(JobRefused, match="--engine was 'ray' and is 'local'"):
+        run(replace(job, engine="local", resume=True), PROJECT)
 
 
 # Counting -------------------------------------------------------------------------------------

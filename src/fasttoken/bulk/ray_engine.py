@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -46,10 +47,13 @@ def cluster() -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise JobRefused(f"--engine ray: there is no cluster to be reached: {error}") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # where Ray would have put its own
     try:
         yield ray
     finally:
