@@ -13,8 +13,6 @@ import pytest
 
 pa = pytest.importorskip("pyarrow", reason="bulk is an extra")
 
-import pyarrow.ipc  # noqa: E402
-import pyarrow.parquet  # noqa: E402
 from jobs import (  # noqa: E402
     FIXED,
     PROJECT,
@@ -221,9 +219,7 @@ def test_types_pass_through(tmp_path: Path) -> None:
 
 
 def test_dictionaries_that_change_from_batch_to_batch(tmp_path: Path) -> None:
-    schema = pa.schema(
-        [("channel", pa.dictionary(pa.int32(), pa.string())), ("uid", pa.int64())]
-    )
+    schema = pa.schema([("channel", pa.dictionary(pa.int32(), pa.string())), ("uid", pa.int64())])
     with pa.ipc.new_stream(tmp_path / "in.arrows", schema) as writer:
         for names in (["a", "b"], ["c", "a"], ["a", "b"], ["d", "d"]):
             columns = [pa.array(names).dictionary_encode(), pa.array([1, 2])]
@@ -259,14 +255,31 @@ def test_texts_that_look_like_times_stay_texts(tmp_path: Path) -> None:
 
 
 def test_odd_texts_survive_every_text_format(tmp_path: Path) -> None:
-    odd = ['"', '""', 'a"b', "a,b", "a\tb", "a\nb", "a\r\nb", " a ", "\\", "\x1f", "é😀", "'", "null"]
+    odd = [
+        '"',
+        '""',
+        'a"b',
+        "a,b",
+        "a\tb",
+        "a\nb",
+        "a\r\nb",
+        " a ",
+        "\\",
+        "\x1f",
+        "é😀",
+        "'",
+        "null",
+    ]
     rows = [{"channel": "c", "uid": str(n + 1), "text": text} for n, text in enumerate(odd)]
     parquet = write(tmp_path / "in.parquet", rows)
     for suffix in ("csv", "tsv", "jsonl"):
         run(Job((str(parquet),), str(tmp_path / f"1.{suffix}"), SEEDED), PROJECT)
         run(
-            Job((str(tmp_path / f"1.{suffix}"),), str(tmp_path / f"2.{suffix}.parquet"),
-                replace(SEEDED, replace=True)),
+            Job(
+                (str(tmp_path / f"1.{suffix}"),),
+                str(tmp_path / f"2.{suffix}.parquet"),
+                replace(SEEDED, replace=True),
+            ),
             PROJECT,
         )
         found = pa.parquet.read_table(tmp_path / f"2.{suffix}.parquet")["text"].to_pylist()
