@@ -13,8 +13,6 @@ import pytest
 
 pa = pytest.importorskip("pyarrow", reason="bulk is an extra")
 
-import pyarrow.ipc  # noqa: E402
-import pyarrow.parquet  # noqa: E402
 from jobs import (  # noqa: E402
     FIXED,
     PROJECT,

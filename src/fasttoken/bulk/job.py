@@ -174,6 +174,8 @@ class Run:
             raise JobRefused("--parts must be at least 1")
         self.begun = monotonic()
         self.sources = find(job.inputs, job.input_format)
+        if os.path.isdir(job.output):
+            raise JobRefused(f"{job.output}: is a folder")
         self.format = file_format(job.output, job.output_format, "--to")
         self.piped = job.output == STANDARD or self.sources[0].path == STANDARD
         self._only: Reader | None = None  # standard input is opened once

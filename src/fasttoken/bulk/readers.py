@@ -211,6 +211,9 @@ class _Text(Reader):
         rest = b""
         try:
             self._open(offset)
+        except OSError as error:
+            raise JobRefused(f"{self.source.name}: can't be read ({_cause(error)})") from None
+        try:
             while True:
                 data = self._read(BLOCK)
                 block = rest + data
@@ -377,10 +380,9 @@ class Csv(_Text):
         data = np.frombuffer(block, np.uint8)
         quotes = np.flatnonzero(data == ord('"'))
         if not self._regular(data, quotes):
-            ends = self._records(block)
             if last:
-                return len(block) if not self._open_quote(block) else -1
-            whole = [end for end in ends if block[end - 1 : end] == b"\n"]
+                return len(block) if self._open_quote(block) is None else -1
+            whole = [end for end in self._ends(block) if block[end - 1 : end] == b"\n"]
             return whole[-1] if whole else 0
         if last:
             return len(block) if len(quotes) % 2 == 0 else -1
@@ -404,18 +406,22 @@ class Csv(_Text):
         return bool(before.all() and beside[data[closing + 1]].all())
 
     def _records(self, block: bytes) -> list[int]:
-        """Where each record of a block ends, field by field; the last may be a part of one."""
-        if b'"' not in block:
-            ends = [match.end() for match in re.finditer(rb"\r?\n|\r", block)]
-        else:
-            ends = [
-                match.end()
-                for match in self._field.finditer(block)
-                if block[match.end() - 1 : match.end()] in (b"\n", b"\r")
-            ]
+        """Where each record of a block ends; the last may be a part of one."""
+        ends = self._ends(block)
         if not ends or ends[-1] != len(block):
             ends.append(len(block))
         return ends
+
+    def _ends(self, block: bytes) -> list[int]:
+        """The ends of the lines of a block that are ends of records, field by field."""
+        if b'"' not in block:
+            return [match.end() for match in re.finditer(rb"\r?\n|\r", block)]
+        return [
+            match.end()
+            for match in self._field.finditer(block)
+            if match[0][-1:] in (b"\n", b"\r")
+            and (match[1] is None or match[2])  # else it ends within quotes
+        ]
 
     def _open_quote(self, block: bytes) -> int | None:
         """Where a quote is opened that is never closed."""
