@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from helpers import APP_ID, CERTIFICATE, ISSUE_TS, PACKAGE, SAME_CORE
 
 import fasttoken
 from fasttoken import Project
+from fasttoken.errors import JobRefused
 
 pa = pytest.importorskip("pyarrow", reason="bulk is an extra")
 pytest.importorskip("ray", reason="--engine ray needs ray, in the extra ray")
@@ -290,3 +293,12 @@ def test_a_node_without_the_project_ends_the_job(cluster: Any, job: Job) -> None
     assert re.search("node .*: AGORA_APP_ID: must be set in the environment", said)
     assert CERTIFICATE not in said
     assert driver.parts() == []
+
+
+def test_no_cluster_is_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(JobRefused, match=f"RAY_ADDRESS: {address} is not to be reached"):
+        run(replace(job, engine="ray"), PROJECT)
+    assert not Path(job.output).parent.exists()

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ Result = TypeVar("Result")
 # end, or an input on which a process dies each time would keep a cluster busy for ever.
 RETRIES = 10
 AHEAD = 2  # tasks a CPU that are in the cluster, running or in wait
+CONNECT = 10  # seconds to reach the cluster
 STOP = 0.5  # seconds from one look at whether to stop to the next
 
 
@@ -47,6 +49,7 @@ def cluster() -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _check_address(os.environ.get("RAY_ADDRESS", ""))
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -59,6 +62,17 @@ def cluster() -> Iterator[Any]:
     finally:
         # Ends the tasks of this job, too, those that still run.
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """`JobRefused` if nobody listens at HOST:PORT: Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise JobRefused(f"RAY_ADDRESS: {address} is not to be reached ({error})") from None
 
 
 def over_cluster(
