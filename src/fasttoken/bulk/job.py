@@ -15,7 +15,7 @@ import queue
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -290,6 +290,8 @@ class Run:
         except OSError as error:
             if job.output == STANDARD:
                 raise JobFailed("standard output was closed") from None
+            if self.journal is not None:
+                self.journal.check_there()
             raise failure(error, job.output) from None
         finally:
             if self.journal is not None:
@@ -367,7 +369,8 @@ class Run:
             try:
                 self._flow(ahead, pool, threads)
             finally:
-                ahead.close()
+                ahead.close(wait=self.sources[0].path != STANDARD)
+                self.rejects.close()
                 if self.writer is not None:
                     self.writer.close()
         self.rejects.finish()
@@ -411,7 +414,7 @@ class Run:
 
     # Reading ------------------------------------------------------------------------------------
 
-    def _pieces(self) -> Iterator[_Piece]:
+    def _pieces(self) -> Generator[_Piece, None, None]:
         """All rows that are still to be minted, cut where parts end."""
         parts, part, behind = self.job.parts, self.state["part"], self.state["behind"]
         start, row = Position(*self.state["start"]), self.state["row"]
@@ -694,11 +697,14 @@ class Rejects:
         if self.file is not None:
             sync(self.file)
 
-    def finish(self) -> None:
-        """Completes the file."""
+    def close(self) -> None:
+        """Lets go of the file as it is; what was written last is in a checkpoint."""
         if self.file is not None:
-            sync(self.file)
             self.file.close()
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        if self.file is not None:
             os.replace(self.temporary, self.path)
             folder_sync(self.path.parent)
 
@@ -709,7 +715,7 @@ class Rejects:
 class _Ahead:
     """An iterator that a thread of its own runs, at most a few items ahead."""
 
-    def __init__(self, items: Iterator[_Piece], most: int = 2) -> None:
+    def __init__(self, items: Generator[_Piece, None, None], most: int = 2) -> None:
         self._items = items
         self._queue: queue.Queue[Callable[[], _Piece] | None] = queue.Queue(most)
         self._closed = threading.Event()
@@ -732,6 +738,8 @@ class _Ahead:
                     return
         except BaseException as error:
             self._put(lambda error=error: _raised(error))  # type: ignore[misc]
+        finally:
+            self._items.close()
         self._put(None)
 
     def next(self) -> _Piece | None:
@@ -739,9 +747,11 @@ class _Ahead:
         item = self._queue.get()
         return None if item is None else item()
 
-    def close(self) -> None:
-        """Lets the thread end."""
+    def close(self, wait: bool) -> None:
+        """Lets the thread end, and waits for it unless it may wait itself, for a pipe."""
         self._closed.set()
+        if wait:
+            self._thread.join()
 
 
 def _raised(error: BaseException) -> Any:
