@@ -200,11 +200,15 @@ class RayRun(Run):
     def _collect_rejects(self, work: Work) -> None:
         """Puts the rejected rows of all pieces into one file, in the order of the input."""
         rejects = Rejects(self.job.rejects, None)
-        for piece in self.pieces:
-            name = self.sources[piece.file].name
-            with open(work.rejects(piece.number), encoding="utf-8") as lines:
-                for line in lines:
-                    rejects.write([{**json.loads(line), "file": name}])
+        try:
+            for piece in self.pieces:
+                name = self.sources[piece.file].name
+                with open(work.rejects(piece.number), encoding="utf-8") as lines:
+                    while some := list(islice(lines, 10_000)):
+                        rejects.write([{**json.loads(line), "file": name} for line in some])
+            rejects.sync()
+        finally:
+            rejects.close()
         rejects.finish()
 
     def _end(self) -> Summary:
