@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .. import rules
+from ..errors import TokenWarning
 from ..project import Project
 from .mint import Fields, mint_and_count, minted_schema
 from .options import Options
@@ -164,33 +166,10 @@ def make_plan(
     ``options.issue_at`` must be set.
     """
     assert options.issue_at is not None  # noqa: S101 (for the type checker)
-    looker = Looker(options)
-    tried = Counts()
-    width: float | None = None
-    seen = 0.0  # bytes of the sources
-    complete = True
-    for place, source in enumerate(sources):
-        if source.size is None:  # what is read of standard input is gone
-            complete = False
-            break
-        for chunk in open_reader(place).chunks(Position()):
-            batch = fitted(chunk.batch, schema, source.name)
-            looker.add(batch, len(chunk.bad))
-            if width is None and batch.num_rows:
-                width = _width(batch, project, options, output_format)
-            if whole:
-                _, bad, _ = mint_and_count(batch, project, options)
-                for field, reason in [(row.field, row.reason) for row in bad] + [
-                    (line.field, line.reason) for line in chunk.bad
-                ]:
-                    tried.reject(field, reason)
-            elif looker.rows >= SAMPLE:
-                seen += source.size * chunk.fraction
-                complete = False
-                break
-        if not complete:
-            break
-        seen += source.size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TokenWarning)  # the plan has its own
+        looked = _look(sources, open_reader, schema, project, options, output_format, whole)
+    looker, tried, width, seen, complete = looked
     rows, exact = looker.rows, complete
     estimated: int | None = rows
     if not complete:
@@ -219,6 +198,46 @@ def make_plan(
             *_times(options.issue_at, first, last, event, now),
         ),
     )
+
+
+def _look(
+    sources: Sequence[Source],
+    open_reader: Callable[[int], Reader],
+    schema: pa.Schema,
+    project: Project,
+    options: Options,
+    output_format: Format,
+    whole: bool,
+) -> tuple[Looker, Counts, float | None, float, bool]:
+    """Looks at rows: what was found, why rows would be rejected if all are tried, bytes of a row
+    of the output, bytes of the input that were looked at, and whether that was all of it."""
+    looker, tried = Looker(options), Counts()
+    width: float | None = None
+    seen = 0.0  # bytes of the sources
+    complete = True
+    for place, source in enumerate(sources):
+        if source.size is None:  # what is read of standard input is gone
+            complete = False
+            break
+        for chunk in open_reader(place).chunks(Position()):
+            batch = fitted(chunk.batch, schema, source.name)
+            looker.add(batch, len(chunk.bad))
+            if width is None and batch.num_rows:
+                width = _width(batch, project, options, output_format)
+            if whole:
+                _, bad, _ = mint_and_count(batch, project, options)
+                for field, reason in [(row.field, row.reason) for row in bad] + [
+                    (line.field, line.reason) for line in chunk.bad
+                ]:
+                    tried.reject(field, reason)
+            elif looker.rows >= SAMPLE:
+                seen += source.size * chunk.fraction
+                complete = False
+                break
+        if not complete:
+            break
+        seen += source.size
+    return looker, tried, width, seen, complete
 
 
 def _width(
