@@ -219,6 +219,8 @@ class Columns:
             return self._role_texts(items)
         if isinstance(items, Numbers):
             items = items.values
+        if isinstance(items, np.ndarray) and items.dtype.kind in "iu":
+            return self._role_numbers(items, roles)
         if isinstance(items, np.ndarray):
             items = items.tolist()
         try:
@@ -231,6 +233,18 @@ class Columns:
                 for row, item in enumerate(items)
             ]
         return np.array(found, np.uint8) - np.uint8(Role.PUBLISHER)
+
+    def _role_numbers(
+        self, column: npt.NDArray[Any], roles: Mapping[object, Role]
+    ) -> npt.NDArray[np.uint8]:
+        found = np.zeros(len(column), np.uint8)
+        for number, meant in roles.items():
+            if isinstance(number, int):
+                found[column == number] = meant
+        for row in np.flatnonzero(found == 0).tolist():
+            self._try(row, lambda item: role(item, roles), int(column[row]))
+        found[found == 0] = Role.SUBSCRIBER
+        return found - np.uint8(Role.PUBLISHER)
 
     def _role_texts(self, column: Text) -> npt.NDArray[np.uint8]:
         starts, sizes = column.offsets[:-1], np.diff(column.offsets)

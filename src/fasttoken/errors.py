@@ -5,6 +5,11 @@
     ├── RowsError        (ValueError)    rows of a batch break rules; lists every one
     ├── MalformedToken   (ValueError)    a token that can't be read
     ├── RejectedToken    (ValueError)    a token that Agora would reject; holds the verdict
+    ├── JobError                         a bulk job did not come to its end
+    │   ├── JobRefused                   it never began: what it was given does not fit together
+    │   ├── JobFailed                    it broke off; most often it can be resumed
+    │   │   └── RowRejected              a bad row, where none was allowed
+    │   └── JobStopped                   it was asked to stop, and can be resumed
     └── CoreError        (ImportError)   the core asked for does not exist here
 
     TokenWarning         (UserWarning)   the token is valid, and probably not what you want
@@ -99,6 +104,26 @@ class RejectedToken(FastTokenError, ValueError):
 
     def __str__(self) -> str:
         return "; ".join(f"{reason.code}: {reason.sentence}" for reason in self.verdict.errors)
+
+
+class JobError(FastTokenError):
+    """A bulk job did not come to its end. See docs/bulk.md."""
+
+
+class JobRefused(JobError):
+    """A bulk job never began: what it was given does not fit together. Nothing was written."""
+
+
+class JobFailed(JobError):
+    """A bulk job broke off: a damaged input, a full disk, a folder that was deleted."""
+
+
+class RowRejected(JobFailed):
+    """A bulk job that was to have no bad rows came upon one."""
+
+
+class JobStopped(JobError):
+    """A bulk job was asked to stop, and did so where it can be resumed."""
 
 
 class CoreError(FastTokenError, ImportError):

@@ -1,6 +1,7 @@
 """The command line: one file per command, read only when that command runs.
 
-Exit codes: 0 accepted or done, 1 rejected, 2 wrong usage or settings, 3 a malformed token.
+Exit codes: 0 accepted or done, 1 rejected, 2 wrong usage or settings, 3 a malformed token; bulk has
+two more.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .console import SETTINGS
 COMMANDS = (
     "mint",
     "temp",
+    "bulk",
     "inspect",
     "verify",
     "explain",
