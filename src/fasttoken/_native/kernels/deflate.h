@@ -75,6 +75,8 @@ typedef struct {
     uint16_t n; /* bytes; 0: no payload yet */
     uint16_t windows; /* of three bytes: n - 2 */
     uint8_t ready, credit, failures, pause;
+    uint16_t met;     /* a window that was not alone */
+    uint16_t special; /* the window that a special model has constant */
     uint8_t payload[FT_DEFLATE_MODEL_MAX];
     uint8_t same[FT_DEFLATE_MODEL_MAX]; /* 0xff, or 0 for a byte that differs among payloads */
     /* Where the windows stand that hold a differing byte; a bit for each hash of the others. */
@@ -104,7 +106,7 @@ typedef struct ft_deflate_work {
     uint64_t linked[FT_DEFLATE_MAX / 64 + 1]; /* one bit per position: chain above base */
     ft_deflate_match matches[FT_DEFLATE_MAX / 3 + 1];
     size_t match_count, literal_count;
-    ft_deflate_model models[FT_DEFLATE_MODELS];
+    ft_deflate_model models[FT_DEFLATE_MODELS][2]; /* a general one and a special one */
     const ft_deflate_model *model; /* that of the payload in the window, or NULL */
     /* The fixed code (RFC 1951, 3.2.6), each word its bits in sending order and its length. */
     uint32_t fixed_code[288];

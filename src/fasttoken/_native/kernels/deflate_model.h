@@ -9,6 +9,7 @@ enum {
     MODEL_CREDIT = 64,  /* a model gives way after as many payloads that it was of no use for */
     MODEL_FAILURES = 8, /* payloads that could not become the model before giving up */
     MODEL_PAUSE = 250,  /* payloads that pass before another attempt */
+    NOWHERE = UINT16_MAX,
     UNIT_BITS = 56
 };
 
@@ -27,7 +28,8 @@ static int is_alone(const ft_deflate_work *w, size_t windows, size_t i)
     return same_bytes == 1 && same_hash <= CHAIN_BUDGET / 4;
 }
 
-/* Does no window that holds a differing byte occur a second time? */
+/* Does no window that holds a differing byte occur a second time?  If one does, m->met says
+ * where it stands. */
 static int differ_alone(ft_deflate_model *m, const ft_deflate_work *w)
 {
     uint64_t *const seen = m->seen;
@@ -44,18 +46,31 @@ static int differ_alone(ft_deflate_model *m, const ft_deflate_work *w)
     for (const uint16_t *i = at; i < end; i++)
         seen[w->hash[*i] / 64] = m->constant[w->hash[*i] / 64];
     for (unsigned k = 0; k < agains; k++)
-        if (!is_alone(w, m->windows, again[k])) return 0;
+        if (!is_alone(w, m->windows, again[k])) {
+            m->met = again[k];
+            return 0;
+        }
     return 1;
+}
+
+static int same_where_constant(const ft_deflate_model *m, const ft_deflate_work *w)
+{
+    uint8_t differs = 0;
+    for (size_t k = 0; k < m->n; k++)
+        differs |= (uint8_t)((w->window[k] ^ m->payload[k]) & m->same[k]);
+    return !differs;
 }
 
 /* The model of the payload in the window, NULL if there is none. */
 static ft_deflate_model *find_model(size_t n, ft_deflate_work *w)
 {
-    ft_deflate_model *m = &w->models[n % FT_DEFLATE_MODELS];
-    uint8_t differs = 0;
-    if (m->n != n || !m->ready) return NULL;
-    for (size_t k = 0; k < n; k++) differs |= (uint8_t)((w->window[k] ^ m->payload[k]) & m->same[k]);
-    if (differs) return NULL;
+    ft_deflate_model *general = w->models[n % FT_DEFLATE_MODELS], *special = general + 1;
+    if (general->n != n || !general->ready) return NULL;
+    ft_deflate_model *m = special->ready && same_where_constant(special, w)   ? special
+                          : same_where_constant(general, w) ? general
+                                                            : NULL;
+    if (!m) return NULL;
+    general->met = NOWHERE;
     if (!differ_alone(m, w)) {
         if (m->credit) m->credit--;
         return NULL;
@@ -171,6 +186,18 @@ static void part_windows(ft_deflate_model *m, const ft_deflate_work *w)
     memcpy(m->seen, m->constant, sizeof m->seen);
 }
 
+/* Makes the payload in the window, just parsed, the one of the model, whose m->same is known. */
+static void set_model(ft_deflate_model *m, const ft_deflate_work *w)
+{
+    memcpy(m->payload, w->window, m->n);
+    part_windows(m, w);
+    m->ready = m->differing_count <= m->n * 3 / 4 && differ_alone(m, w) && follow_parse(m, w);
+    m->match_count = (uint16_t)w->match_count;
+    m->literal_count = (uint16_t)w->literal_count;
+    memcpy(m->matches, w->matches, w->match_count * sizeof *w->matches);
+    m->credit = MODEL_CREDIT / 2;
+}
+
 /* Leaves the payloads of this kind alone for a while. */
 static void give_up(ft_deflate_model *m)
 {
@@ -180,12 +207,38 @@ static void give_up(ft_deflate_model *m)
     m->pause = MODEL_PAUSE;
 }
 
+/* A differing byte may have one value so often that it is worth a model in which it is constant:
+ * when the window that was not alone is the one of last time, with the same bytes. */
+static void learn_special(const ft_deflate_model *general, ft_deflate_model *special,
+                          const ft_deflate_work *w)
+{
+    const unsigned at = general->met;
+    const uint8_t *bytes = w->window + at;
+    if (at == NOWHERE) return;
+    if (special->ready && special->credit) {
+        special->credit--;
+        return;
+    }
+    special->ready = 0;
+    if (special->n == general->n && special->special == at &&
+        !memcmp(special->payload + at, bytes, MIN_MATCH)) {
+        memcpy(special->same, general->same, sizeof special->same);
+        memset(special->same + at, 0xff, MIN_MATCH);
+        set_model(special, w);
+        return;
+    }
+    special->n = general->n;
+    special->windows = general->windows;
+    special->special = (uint16_t)at;
+    memcpy(special->payload + at, bytes, MIN_MATCH);
+}
+
 /* For a payload in the window that has just been parsed: makes it the model of its length, if
  * there is none yet or it differs where payloads did not differ before. */
 static void learn_model(size_t n, ft_deflate_work *w)
 {
     if (n < MODEL_LEAST || n > FT_DEFLATE_MODEL_MAX) return;
-    ft_deflate_model *m = &w->models[n % FT_DEFLATE_MODELS];
+    ft_deflate_model *m = w->models[n % FT_DEFLATE_MODELS], *special = m + 1;
     if (m->pause) {
         m->pause--;
         return;
@@ -197,7 +250,7 @@ static void learn_model(size_t n, ft_deflate_work *w)
         }
         m->n = (uint16_t)n;
         m->windows = (uint16_t)(n - (MIN_MATCH - 1));
-        m->ready = m->failures = 0;
+        m->ready = m->failures = special->ready = 0;
         memset(m->same, 0xff, sizeof m->same);
         memcpy(m->payload, w->window, n);
         return;
@@ -206,23 +259,14 @@ static void learn_model(size_t n, ft_deflate_work *w)
     for (size_t k = 0; k < n; k++)
         if (m->same[k] && m->payload[k] != w->window[k]) m->same[k] = 0, news = 1;
     if (m->ready && !news) { /* a window was not alone */
-        if (!m->credit) give_up(m);
+        if (m->credit)
+            learn_special(m, special, w);
+        else
+            give_up(m);
         return;
     }
-    memcpy(m->payload, w->window, n);
-    m->ready = 0;
-    part_windows(m, w);
-    if (m->differing_count > n * 3 / 4) {
-        give_up(m);
-        return;
-    }
-    if (!differ_alone(m, w) || !follow_parse(m, w)) {
-        if (++m->failures == MODEL_FAILURES) give_up(m);
-        return;
-    }
-    m->match_count = (uint16_t)w->match_count;
-    m->literal_count = (uint16_t)w->literal_count;
-    memcpy(m->matches, w->matches, w->match_count * sizeof *w->matches);
-    m->credit = MODEL_CREDIT / 2;
-    m->ready = 1;
+    special->ready = 0;
+    set_model(m, w);
+    if (m->ready) return;
+    if (m->differing_count > n * 3 / 4 || ++m->failures == MODEL_FAILURES) give_up(m);
 }
