@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import APP_ID, CERTIFICATE, SECONDARY
+from helpers import APP_ID, CERTIFICATE, PACKAGE, SECONDARY
 
 pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 httpx = pytest.importorskip("httpx", reason="the extra [test] is not installed")
 
-SRC = Path(__file__).parents[2] / "src"
 PATIENCE = 60  # seconds: how long anything may take before a test fails rather than hangs
 UP = "Application startup complete"
 
@@ -37,7 +36,7 @@ def environment(**more: str) -> dict[str, str]:
         "AGORA_APP_CERTIFICATE": CERTIFICATE,
         "AGORA_APP_CERTIFICATE_SECONDARY": SECONDARY,
     }
-    path = os.pathsep.join(filter(None, (str(SRC), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     given = own | project | {"PYTHONPATH": path, "NO_COLOR": "1"} | more
     return {name: value for name, value in given.items() if value}
 

@@ -118,7 +118,7 @@ def test_the_curl_line_of_make_serve_demo_works(tree, project, own):
     app_id = "0" * 31 + "1" if own else APP_ID
     left_out = ("AGORA_", "FASTTOKEN_SERVER_", "MAKE", "MFLAGS")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
-    environment |= {"PYTHONPATH": "src", "FASTTOKEN_SERVER_PORT": "0"}
+    environment |= {"PYTHONPATH": str(PACKAGE.parent), "FASTTOKEN_SERVER_PORT": "0"}
     if own:
         environment |= {"AGORA_APP_ID": app_id, "AGORA_APP_CERTIFICATE": CERTIFICATE}
     # Everything but installing the package, which is this test's already.
