@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import os
 import re
 import shutil
 import socket
@@ -17,6 +19,7 @@ pytest.importorskip("jwt", reason="the extra [server] is not installed")
 from fasttoken.errors import FieldError
 from fasttoken.server import limits
 from fasttoken.server.auth import Caller
+from fasttoken.server.connections import Seldom
 from fasttoken.server.cors import Cors
 from fasttoken.server.faults import NotReady, TooMany
 from fasttoken.server.limits import Limiter, Limits, Window
@@ -504,6 +507,23 @@ def test_connections_are_limited(serve):
         client.close()
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/limits"), reason="there is no /proc")
+@pytest.mark.parametrize("wanted", ["40", "1000"])
+def test_files_may_be_open_for_all_connections(serve, wanted):
+    resource = pytest.importorskip("resource", reason="only on POSIX")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] not in (-1,) and before[1] < 2000:
+        pytest.skip("the system allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+    try:
+        server = serve("--dev", **{f"{LIMITS}CONNECTIONS": wanted})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with open(f"/proc/{server.process.pid}/limits") as file:
+        [soft] = re.findall(r"^Max open files +(\d+)", file.read(), re.MULTILINE)
+    assert int(soft) == max(300, int(wanted) + limits.OTHER_FILES)
+
+
 def test_a_client_that_does_not_read_is_not_waited_for(serve):
     server = serve("--dev", **{f"{LIMITS}SEND_SECONDS": "0.4"})
     rows = b",".join([BODY] * 10_000)
@@ -597,6 +617,32 @@ def test_no_answer_is_taken_for_that_to_another_request(dev):
     with connect(dev) as client:
         client.sendall(POST + BODY + b"BREW / HTTP/1.1\r\n\r\n")
         assert statuses(everything(client)) in ([], [200], [200, 400])
+
+
+def test_bad_requests_do_not_flood_the_log(quick):
+    for _ in range(50):
+        with connect(quick) as client:
+            client.sendall(b"BREW\r\n\r\n")
+            assert statuses(everything(client)) == [400]
+    assert 1 <= quick.log.count("Invalid HTTP request") < 50
+
+
+def test_each_warning_is_logged_once_a_second():
+    quiet = Seldom()
+
+    def passes(level, text, when):
+        record = logging.LogRecord("x", level, "", 0, text, (), None)
+        record.created = when
+        return quiet.filter(record)
+
+    assert [passes(logging.WARNING, "bad", when) for when in (10.0, 10.5, 10.9, 11.0)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert passes(logging.WARNING, "another", 11.0)
+    assert all(passes(logging.ERROR, "failed", 11.0) for _ in range(3))
 
 
 # CORS --------------------------------------------------------------------------------------------

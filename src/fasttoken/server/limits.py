@@ -32,6 +32,7 @@ log = logging.getLogger("fasttoken.server")
 
 OFF = "off"
 MOST_KEYS = 100_000  # addresses, or callers, that one window counts apart
+OTHER_FILES = 256  # that a worker has open besides its connections
 DOWN_SECONDS = 1.0  # how long Redis is left alone after it failed
 
 
@@ -309,6 +310,21 @@ class Limiter:
         """Ends the connections to Redis."""
         if self._redis is not None:
             await self._redis.close()
+
+
+def allow_open_files(settings: Limits) -> None:
+    """Lets this process, and the workers that it starts, have as many files open as there may be
+    connections, and some; as far as the system lets it."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.connections + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def http_protocol(settings: Limits) -> Any:

@@ -19,7 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from ..errors import FieldError
 from . import demo
 from .app import App
-from .limits import http_protocol
+from .limits import allow_open_files, http_protocol
 from .metrics import share_between_workers
 from .settings import Settings, Source
 
@@ -131,6 +131,7 @@ def run(source: Source, settings: Settings, make: Callable[[Source], App] = work
 
     ``make`` gives each process its application.
     """
+    allow_open_files(settings.limits)
     config = _config(source, settings, make)
     sockets = [config.bind_socket()]
     # From here on a client waits until a worker is up, rather than being refused.
