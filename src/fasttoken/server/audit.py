@@ -331,11 +331,11 @@ class AuditLog:
                 while self._queue:
                     self._write()
             except OSError as error:
-                if not self.failing:
+                first, self.failing = not self.failing, True
+                self._failures += 1
+                if first:
                     reason = errno.errorcode.get(error.errno or 0, "?")
                     log.error("the audit log can't be written (%s)", reason)
-                self.failing = True
-                self._failures += 1
             else:
                 self.failing = False
 
