@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ pytest.importorskip("jwt", reason="the extra [server] is not installed")
 from fasttoken.errors import FieldError
 from fasttoken.server import limits
 from fasttoken.server.auth import Caller
+from fasttoken.server.connections import Seldom
 from fasttoken.server.cors import Cors
 from fasttoken.server.faults import NotReady, TooMany
 from fasttoken.server.limits import Limiter, Limits, Window
@@ -615,6 +617,32 @@ def test_no_answer_is_taken_for_that_to_another_request(dev):
     with connect(dev) as client:
         client.sendall(POST + BODY + b"BREW / HTTP/1.1\r\n\r\n")
         assert statuses(everything(client)) in ([], [200], [200, 400])
+
+
+def test_bad_requests_do_not_flood_the_log(quick):
+    for _ in range(50):
+        with connect(quick) as client:
+            client.sendall(b"BREW\r\n\r\n")
+            assert statuses(everything(client)) == [400]
+    assert 1 <= quick.log.count("Invalid HTTP request") < 50
+
+
+def test_each_warning_is_logged_once_a_second():
+    quiet = Seldom()
+
+    def passes(level, text, when):
+        record = logging.LogRecord("x", level, "", 0, text, (), None)
+        record.created = when
+        return quiet.filter(record)
+
+    assert [passes(logging.WARNING, "bad", when) for when in (10.0, 10.5, 10.9, 11.0)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert passes(logging.WARNING, "another", 11.0)
+    assert all(passes(logging.ERROR, "failed", 11.0) for _ in range(3))
 
 
 # CORS --------------------------------------------------------------------------------------------

@@ -206,6 +206,16 @@ def test_memory_stays_flat(tmp_path):
 # Kill and restart ---------------------------------------------------------------------------------
 
 
+def children(pid: int) -> list[int]:
+    """The worker processes of a server's first process."""
+    return [
+        int(child)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_client_that_tries_again_loses_nothing(tmp_path, workers):
     port, wanted = free_port(), 600
@@ -242,8 +252,9 @@ def test_a_client_that_tries_again_loses_nothing(tmp_path, workers):
     for thread in threads:
         thread.start()
     assert halfway.wait(PATIENCE)
-    server.process.send_signal(signal.SIGKILL)
-    server.kill()  # which also waits for orphaned workers to let go of the port
+    for pid in (*children(server.process.pid), server.process.pid):
+        os.kill(pid, signal.SIGKILL)
+    server.kill()
     second = Server(*options, cwd=tmp_path, port=port)
     for thread in threads:
         thread.join(PATIENCE)
@@ -256,14 +267,9 @@ def test_a_client_that_tries_again_loses_nothing(tmp_path, workers):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_worker_that_dies_is_replaced(serve):
     server = serve("--dev", "--workers", "2")
-    tasks = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-    workers = [
-        pid
-        for pid in tasks.read_text().split()
-        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    workers = children(server.process.pid)
     assert len(workers) == 2
-    os.kill(int(workers[0]), signal.SIGKILL)
+    os.kill(workers[0], signal.SIGKILL)
     server.wait_for(UP, 3)
     for _ in range(20):
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:

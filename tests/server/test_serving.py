@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import PATIENCE, environment
+from conftest import PATIENCE, environment, settings_file
 from helpers import APP_ID, CERTIFICATE, SECONDARY
 
 from fasttoken import Project, parse
@@ -274,3 +274,16 @@ def test_wrong_settings_are_not_taken(rotating):
     write(primary, NEWER)
     server.wait_for(RELOADED, 2)
     assert {signer(server) for _ in range(20)} == {NEWER}
+
+
+def test_a_server_that_cannot_log_is_not_ready(serve, tmp_path):
+    config, key = settings_file(tmp_path, audit='file = "/dev/full"')
+    server = serve("--config", config)
+    server.client.headers["authorization"] = f"Bearer {key}"
+    assert server.client.get("/readyz").status_code == 200
+    assert server.client.post("/v1/tokens", json=RTC).status_code == 200
+    server.wait_for("the audit log can't be written")
+    answer = server.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "the audit log can't be written"
+    assert server.client.get("/healthz").status_code == 200

@@ -215,6 +215,7 @@ class App:
         """Adds up the metrics once a second, so that every worker can show those of all."""
         while True:
             await asyncio.sleep(1)
+            self.meter.audit_failed(self.audit.take_failures())
             self.meter.fold()
 
 

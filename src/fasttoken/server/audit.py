@@ -218,7 +218,7 @@ class AuditLog:
         """Opens the file. `FieldError` if it can't be opened."""
         self.on = settings.file != OFF
         self.failing = False  # whether lines can't be written
-        self.failures = 0  # how often that was so
+        self._failures = 0  # writes that failed
         self._most = settings.queue
         self._clock = clock
         self._queue: deque[Any] = deque()
@@ -251,13 +251,6 @@ class AuditLog:
             "token": fingerprint(minted.token),
         }
         self._put(self._line(when, "minted", caller, details))
-
-    def minted_many(self, caller: Caller, tokens: int, refused: int, **details: object) -> None:
-        """Many tokens were minted for one request. `NotReady` as in `minted`."""
-        if self.on:
-            if len(self._queue) >= self._most:
-                self._refuse()
-            self._add("batch", caller, {"tokens": tokens, "refused": refused, **details})
 
     def refused(
         self,
@@ -292,6 +285,11 @@ class AuditLog:
         """Something happened to the server: settings were read again, for one."""
         if self.on:
             self._add(name, None, details)
+
+    def take_failures(self) -> int:
+        """How many writes failed since this was asked last."""
+        found, self._failures = self._failures, 0
+        return found
 
     def _refuse(self) -> None:
         header = ((b"retry-after", b"1"),)
@@ -333,11 +331,11 @@ class AuditLog:
                 while self._queue:
                     self._write()
             except OSError as error:
-                if not self.failing:
+                first, self.failing = not self.failing, True
+                self._failures += 1
+                if first:
                     reason = errno.errorcode.get(error.errno or 0, "?")
                     log.error("the audit log can't be written (%s)", reason)
-                self.failing = True
-                self.failures += 1
             else:
                 self.failing = False
 

@@ -8,9 +8,32 @@ complete. Here each connection has a deadline for what it waits for.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class Seldom(logging.Filter):
+    """Lets each warning through once a second: anybody can cause those about bad requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is logged; errors always are."""
+        if record.levelno > logging.WARNING:
+            return True
+        if record.created - self._last.get(record.msg, 0.0) < 1:
+            return False
+        self._last[record.msg] = record.created  # texts of uvicorn's: there are a few
+        return True
+
+
+log = logging.getLogger("fasttoken.server.http")
+log.setLevel(logging.INFO)
+log.addFilter(Seldom())
 
 
 class Guards(NamedTuple):
@@ -51,6 +74,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, guards: Guards, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.logger = log
         self._guards = guards
         self._since: float | None = None  # when it began to wait for what it waits for
         self._seconds = guards.head_seconds  # and how long it may

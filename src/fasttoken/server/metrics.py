@@ -117,7 +117,7 @@ class Meter:
         )
         self._audit = Counter(
             "fasttoken_audit_failures",
-            "How often the audit log failed.",
+            "Writes of the audit log that failed.",
             registry=registry,
         )
         self._routes: dict[str, _Route] = defaultdict(_Route)
@@ -154,7 +154,7 @@ class Meter:
         self._generation.set(generation)
 
     def audit_failed(self, times: int) -> None:
-        """The audit log couldn't be written."""
+        """So many writes of the audit log failed."""
         self._audit.inc(times)
 
     # What is shown ----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
@@ -121,6 +122,10 @@ def _config(source: Source, settings: Settings, make: Callable[[Source], App]) -
     )
 
 
+def _end(number: int, frame: object) -> None:
+    sys.exit(0)
+
+
 def run(source: Source, settings: Settings, make: Callable[[Source], App] = worker) -> None:
     """Serves until SIGTERM or SIGINT; requests under way are answered first.
 
@@ -141,5 +146,7 @@ def run(source: Source, settings: Settings, make: Callable[[Source], App] = work
         return
     # uvicorn raises the signal that ended it once more; an end that was asked for is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _end)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to read again
     uvicorn.Server(config).run(sockets=sockets)
