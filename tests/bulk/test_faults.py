@@ -242,6 +242,29 @@ def test_interrupted(tmp_path: Path, undisturbed: Path, number: signal.Signals) 
     assert bad.read_bytes() == (undisturbed / "bad.csv").read_bytes()
 
 
+@pytest.mark.once
+def test_interrupted_while_it_waits_for_a_pipe(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command("-", "--from", "csv", "-o", tmp_path / "out.csv", *FIXED),
+        env=ENV,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        rows = write(tmp_path / "in.csv", attendees(60_000)).read_bytes()
+        running.stdin.write(rows)
+        running.stdin.flush()
+        while b"expiring" not in running.stderr.readline():  # now it mints, and then waits
+            pass
+        running.send_signal(signal.SIGINT)
+        said = running.stderr.read().decode()
+        assert running.wait() == 130, said
+    assert "stopped after" in said
+    assert "--resume" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv"]
+
+
 def test_a_stop_from_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 

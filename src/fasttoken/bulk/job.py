@@ -365,7 +365,7 @@ class Run:
         self._close_part()
         with ThreadPoolExecutor(threads) as pool, ThreadPoolExecutor(1) as self.saver:
             self._saved: Future[None] | None = None
-            ahead = _Ahead(self._pieces())
+            ahead = _Ahead(self._pieces(), self.stop)
             try:
                 self._flow(ahead, pool, threads)
             finally:
@@ -715,8 +715,11 @@ class Rejects:
 class _Ahead:
     """An iterator that a thread of its own runs, at most a few items ahead."""
 
-    def __init__(self, items: Generator[_Piece, None, None], most: int = 2) -> None:
+    def __init__(
+        self, items: Generator[_Piece, None, None], stop: threading.Event, most: int = 2
+    ) -> None:
         self._items = items
+        self._stop = stop
         self._queue: queue.Queue[Callable[[], _Piece] | None] = queue.Queue(most)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._read, name="fasttoken-reader", daemon=True)
@@ -743,9 +746,15 @@ class _Ahead:
         self._put(None)
 
     def next(self) -> _Piece | None:
-        """The next item, None at the end; raises what the iterator raised."""
-        item = self._queue.get()
-        return None if item is None else item()
+        """The next item, None at the end or when asked to stop; raises what the iterator raised."""
+        while True:
+            try:
+                item = self._queue.get(timeout=0.1)
+            except queue.Empty:  # of a pipe, maybe, on which nothing comes
+                if self._stop.is_set():
+                    return None
+            else:
+                return None if item is None else item()
 
     def close(self, wait: bool) -> None:
         """Lets the thread end, and waits for it unless it may wait itself, for a pipe."""

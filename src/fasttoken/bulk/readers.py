@@ -10,7 +10,6 @@ import csv as python_csv
 import io
 import json as python_json
 import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -123,6 +122,11 @@ def _cause(error: Exception) -> str:
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
 
 
+def _standard_input() -> BinaryIO:
+    """Standard input. Not sys.stdin: a thread that waits for it would block the program's end."""
+    return open(0, "rb", closefd=False)
+
+
 class Partitioned(Reader):
     """A file with the columns that the names of its folders give."""
 
@@ -159,7 +163,7 @@ class _Text(Reader):
     def _open(self, offset: int) -> None:
         """Goes to an offset. A compressed file is read up to there."""
         if self.source.path == STANDARD:
-            self._raw = pa.PythonFile(sys.stdin.buffer, "r")
+            self._raw = pa.PythonFile(_standard_input(), "r")
             self._stream = self._decompressed(self._raw)
             return
         if self.source.format.compression is None:
@@ -623,7 +627,7 @@ class Arrow(Reader):
 
     def _open(self) -> Any:
         if self.source.path == STANDARD:
-            raw: Any = pa.PythonFile(sys.stdin.buffer, "r")
+            raw: Any = pa.PythonFile(_standard_input(), "r")
         else:
             raw = pa.OSFile(self.source.path)
             if self.source.format.compression is None and raw.read(6) == b"ARROW1":
