@@ -27,7 +27,8 @@ from pyarrow import csv, parquet  # noqa: E402
 
 from fasttoken.bulk import Job, Options, run  # noqa: E402
 
-pytestmark = pytest.mark.once
+# Ray's cluster_utils is not ours, and forks where newer Pythons advise against it.
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("default::DeprecationWarning")]
 
 NODES = 3
 MEMORY = 80 << 20  # bytes of an object store: about the least that Ray takes

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -57,9 +57,9 @@ class Done(NamedTuple):
     rejected: tuple[str, ...]
 
 
-def cut(readers: Sequence[Reader], rows: int = ROWS) -> list[Piece]:
+def cut(readers: Iterable[Reader], rows: int = ROWS) -> list[Piece]:
     """The pieces of files: Parquet is cut between row groups, so that pieces have at least so many
-    rows where they can; any other file is one piece."""
+    rows where they can; any other file is one piece. Each reader is let go before the next."""
     spans = ((file, *span) for file, reader in enumerate(readers) for span in _spans(reader, rows))
     return [Piece(number, *span) for number, span in enumerate(spans)]
 

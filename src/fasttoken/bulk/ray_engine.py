@@ -129,9 +129,8 @@ class RayRun(Run):
     def _check_output(self) -> None:
         if self.piped:
             raise JobRefused("--engine ray: can't read from a pipe, nor write to one")
-        readers = [self.reader(place) for place in range(len(self.sources))]
-        rows = sum(reader.count or 0 for reader in readers)
-        parts = self.job.parts
+        rows, parts = sum(count or 0 for count in self.counts_of), self.job.parts
+        readers = map(self.reader, range(len(self.sources)))
         self.pieces = cut(readers, ROWS if parts == 1 else max(1, rows // parts))
         super()._check_output()
 

@@ -35,17 +35,17 @@ static int differ_alone(ft_deflate_model *m, const ft_deflate_work *w)
     uint64_t *const seen = m->seen;
     const uint16_t *const at = m->differing, *const end = at + m->differing_count;
     uint16_t again[FT_DEFLATE_MODEL_MAX];
-    unsigned agains = 0;
+    unsigned repeated = 0;
     for (const uint16_t *i = at; i < end; i++) {
         const unsigned hash = w->hash[*i];
         const uint64_t before = seen[hash / 64];
         seen[hash / 64] = before | (uint64_t)1 << hash % 64;
-        again[agains] = *i;
-        agains += before >> hash % 64 & 1;
+        again[repeated] = *i;
+        repeated += before >> hash % 64 & 1;
     }
     for (const uint16_t *i = at; i < end; i++)
         seen[w->hash[*i] / 64] = m->constant[w->hash[*i] / 64];
-    for (unsigned k = 0; k < agains; k++)
+    for (unsigned k = 0; k < repeated; k++)
         if (!is_alone(w, m->windows, again[k])) {
             m->met = again[k];
             return 0;
