@@ -119,7 +119,7 @@ def test_a_thousand_mixed_callers_get_their_own(tmp_path):
 
 # Soak ---------------------------------------------------------------------------------------------
 
-WARM, REQUESTS, CLIENTS = 20_000, 60_000, 16
+WARM, REQUESTS, CLIENTS = 10_000, 40_000, 16
 
 
 def resident(pid: int) -> int:

@@ -288,7 +288,10 @@ class Limiter:
         if not self._address.rates:
             return DONE
         key = network(request.address) if len(request.address) < 64 else "?"
-        return self._hit(self._address, key)
+        if self._redis is not None:
+            return self._redis.hit(self._address, key)
+        self._address.hit(key)
+        return DONE
 
     def caller(self, caller: Caller) -> Awaitable[None]:
         """`TooMany` if the caller asks too often; as in `address`."""
@@ -296,14 +299,10 @@ class Limiter:
             return DONE
         name = caller.name
         # A JWT may name its subject at length; what is kept of it is short.
-        return self._hit(
-            self._caller, name if len(name) <= 64 else sha256(name.encode()).hexdigest()
-        )
-
-    def _hit(self, counter: _Counter, key: str) -> Awaitable[None]:
+        key = name if len(name) <= 64 else sha256(name.encode()).hexdigest()
         if self._redis is not None:
-            return self._redis.hit(counter, key)
-        counter.hit(key)
+            return self._redis.hit(self._caller, key)
+        self._caller.hit(key)
         return DONE
 
     async def close(self) -> None:
