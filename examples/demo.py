@@ -11,7 +11,6 @@ import csv
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import fasttoken
@@ -56,9 +55,7 @@ def mint(source: Path, target: Path, project: dict[str, str]) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     # Users without a number have an account in the same column: so it is one of accounts.
     command = ["bulk", str(source), "-o", str(target), "--account-column", "uid"]
-    command += ["--expire", str(EXPIRE)]
-    if find_spec("fasttoken.bulk.report"):
-        command += ["--report", str(target.with_suffix(".html"))]
+    command += ["--expire", str(EXPIRE), "--report", str(target.with_suffix(".html"))]
     python = [sys.executable, *(["-I"] if sys.flags.isolated else []), "-m", "fasttoken"]
     command = [*python, *command, "--overwrite"]
     return subprocess.run(command, env={**os.environ, **project}).returncode  # noqa: S603
