@@ -10,6 +10,7 @@
 #   make arm-test     the same on ARMv8, cross-compiled and run under qemu
 #   make fuzz         the C kernels under libFuzzer, FUZZ_SECONDS for each harness
 #   make bench        docs/benchmarks.md: fasttoken beside its peers; BENCH_FLAGS=--quick for a look
+#   make bench-bulk   docs/bulk.md: what files cost; BENCH_FLAGS=--dry
 #   make bench-server docs/server.md, "Capacity": the token server under wrk; BENCH_FLAGS=--dry
 #   make instructions fails if a token takes over 5 % more instructions than recorded
 #   make wheel        build/wheel/fasttoken-*.whl
@@ -202,6 +203,10 @@ fuzz: $(FUZZERS:%=build/fuzz/%_fuzz)
 .PHONY: bench
 bench: .venv/extra-bench
 	@$(PY) -m benchmarks $(BENCH_FLAGS)
+
+.PHONY: bench-bulk
+bench-bulk: .venv/extra-bench .venv/extra-bulk
+	@$(PY) -m benchmarks.bulk $(BENCH_FLAGS)
 
 .PHONY: bench-server
 bench-server: .venv/extra-bench .venv/extra-server
