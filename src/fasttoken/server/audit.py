@@ -1,8 +1,8 @@
 """What was handed out and what was not, to whom: one JSON line each, never with a token.
 
-Lines are queued by the request and written by a thread, a tenth of a second later at most, so that
-a slow disk does not hold up answers. A token leaves only after its line was queued; when the queue
-is full because nothing can be written, no token leaves.
+Lines are made and queued by the request, and written by a thread, a tenth of a second later at
+most, so that a slow disk does not hold up answers. A token leaves only after its line was queued;
+when the queue is full because nothing can be written, no token leaves.
 
 A file is opened for appending and each write is whole lines, so that many workers share one. When
 it was moved away, as logrotate does, a new one is begun.
@@ -89,18 +89,6 @@ class _RtcLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 def fingerprint(token: str) -> str:
     """What stands for a token in logs: the first 16 hexadecimal digits of its SHA-256."""
     return sha256(token.encode()).hexdigest()[:16]
-
-
-def _encoded(records: list[Any]) -> bytes:
-    """Records as lines; one that can't be shown must not keep the others from being written."""
-    try:
-        made = [_rtc_line(*each) if type(each) is tuple else each for each in records]
-        return _encoder.encode_lines(made)
-    except (TypeError, ValueError, AttributeError) as error:
-        if len(records) > 1:
-            return b"".join(_encoded([record]) for record in records)
-        unshown = {"event": "minted", "note": f"can't be shown ({type(error).__name__})"}
-        return _encoder.encode_lines([unshown])
 
 
 def _rtc_line(when: float, caller: Caller, order: Any, minted: Minted) -> _RtcLine:
@@ -241,9 +229,14 @@ class AuditLog:
         if len(self._queue) >= self._most:
             self._refuse()
         if hasattr(order, "channel_name"):
-            # Nearly all are of this kind; the thread that writes makes the line.
-            self._put((self._clock(), caller, order, minted))
-            return
+            # Made here rather than by the thread, which would hold up requests for all at once.
+            try:
+                line = _encoder.encode(_rtc_line(self._clock(), caller, order, minted))
+            except (TypeError, ValueError, AttributeError):
+                pass  # it can't be shown as it is
+            else:
+                self._put(msgspec.Raw(line))
+                return
         when = datetime.fromtimestamp(self._clock(), timezone.utc)
         details = {
             **_ordered(order),
@@ -343,7 +336,7 @@ class AuditLog:
         lines = [self._queue.popleft() for _ in range(min(LINES, len(self._queue)))]
         done = 0
         try:
-            done = self._file.write(_encoded(lines))
+            done = self._file.write(_encoder.encode_lines(lines))
         finally:
             self._queue.extendleft(reversed(lines[done:]))
 
