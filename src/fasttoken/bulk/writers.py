@@ -334,13 +334,15 @@ class Parquet(Writer):
             start = self._pieces[-1][1] if self._pieces else 0
             table, self._group = pa.Table.from_batches(self._group, self.schema), []
             inputs = [each.name for each in self.schema if each.name not in ADDED]
-            with pa.parquet.ParquetWriter(
-                pa.PythonFile(_Kept(self.file), "w"),
-                self.schema,
-                compression="zstd",  # halves the tokens at least, for less than half of minting
-                use_dictionary=[*inputs, *ADDED[1:]],
-                write_statistics=[*inputs, *ADDED[1:]],
-            ) as piece:
+            with (
+                pa.parquet.ParquetWriter(
+                    pa.PythonFile(_Kept(self.file), "w"),
+                    self.schema,
+                    compression="zstd",  # halves the tokens at least, for less than half of minting
+                    use_dictionary=[*inputs, *ADDED[1:]],
+                    write_statistics=[*inputs, *ADDED[1:]],
+                ) as piece
+            ):
                 piece.write_table(table, row_group_size=max(1, len(table)))
             self._pieces.append((start, self.file.tell()))
         return {"offset": self._pieces[-1][1], "pieces": list(self._pieces)}
