@@ -1,5 +1,6 @@
 """Salts: uniform in 1..99999999, from the operating system, each handed out once."""
 
+import io
 import itertools
 import os
 import struct
@@ -53,12 +54,26 @@ def test_uniform_in_small_draws():
 
 
 def test_both_ends_can_be_drawn(monkeypatch):
-    """0 and 99999998 of the source are 1 and 99999999; what lies above is drawn again."""
+    """0 and 99999998 of the source are 1 and 99999999, and so are they above 99999999."""
+    words = np.array([0, MAX - 1, MAX, 42 * MAX - 1, 2 * MAX + 5], "<u4")
+    monkeypatch.setattr(salts.os, "urandom", lambda size: words.tobytes()[:size])
+    assert random_salts(5).tolist() == [1, MAX, 1, MAX, 6]
+
+
+def test_words_that_are_no_multiple_are_drawn_again(monkeypatch):
+    """4,294,967,296 words hold 42 of each salt; with the rest some would be likelier."""
+    words = np.array([2**32 - 1, 0, MAX - 1, 42 * MAX, 5], "<u4")
+    source = io.BytesIO(words.tobytes())
+    monkeypatch.setattr(salts.os, "urandom", source.read)
+    assert random_salts(3).tolist() == [6, 1, MAX]
+
+
+def test_both_ends_can_be_drawn_for_single_tokens(monkeypatch):
+    """27 bits at a time; what lies above 99999998 is drawn again."""
     source = np.array([MAX, 0, 2**27 - 1, MAX - 1, MAX + 1, 5], "<u4").tobytes()
     monkeypatch.setattr(
         salts.os, "urandom", lambda size: (source * (size // len(source) + 1))[:size]
     )
-    assert random_salts(3).tolist() == [1, MAX, 6]
     _core.forget_salts()
     assert {random_salt() for _ in range(100)} == {1, MAX, 6}
     _core.forget_salts()

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["random_salt", "random_salts"]
 
 
+# Words below this are as many for each salt: a remainder of them has no bias.
+_FAIR = 2**32 // SALT_MAX * SALT_MAX
+
+
 def random_salts(rows: int) -> npt.NDArray[np.uint32]:
     """One salt for each of ``rows`` tokens, as uint32, drawn in bulk."""
-    salts = np.empty(rows, np.uint32)
-    filled = 0
-    while filled < rows:
-        # 27 bits hold 99999999 and reject one draw in four: no remainder, no bias.
-        drawn = np.frombuffer(os.urandom(4 * ((rows - filled) * 4 // 3 + 16)), "<u4") & 0x7FF_FFFF
-        drawn = drawn[drawn < SALT_MAX][: rows - filled]
-        salts[filled : filled + len(drawn)] = drawn
-        filled += len(drawn)
-    return salts + np.uint32(1)
+    words = np.frombuffer(bytearray(os.urandom(4 * rows)), "<u4")
+    again = np.flatnonzero(words >= _FAIR)
+    while len(again):
+        words[again] = np.frombuffer(os.urandom(4 * len(again)), "<u4")
+        again = again[words[again] >= _FAIR]
+    return words % np.uint32(SALT_MAX) + np.uint32(1)
