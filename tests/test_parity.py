@@ -494,6 +494,17 @@ def check_mint(pure, native, layout, rows):
 
 
 @stock_zlib
+def test_mint_room_counts_every_column(pure, native):
+    """Also one of a number above that of all slots, and one that only one variant holds."""
+    numbers = np.arange(4, dtype=np.uint32)
+    texts = pure.text_column(["x" * 900] * 4)[:2]
+    variants = [[], [SALT, Slot(SlotKind.RAW, 3), Slot(SlotKind.STR, 3), Slot(SlotKind.STR, 1)]]
+    layout = Envelope.ACCESS_TOKEN2, "007", variants
+    choices = np.array([1, 0, 1, 1], np.uint8)
+    check_mint(pure, native, layout, rows_of([numbers, numbers, numbers, texts], 4, None, choices))
+
+
+@stock_zlib
 @pytest.mark.parametrize("which", ["pure", "native"])
 def test_mint_needs_room(which, request):
     core = request.getfixturevalue(which)

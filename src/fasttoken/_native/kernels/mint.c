@@ -299,13 +299,15 @@ static size_t first_held(const ft_layout *layout) {
     return layout->envelope == FT_ACCESS_TOKEN ? 3 : 0;
 }
 
+static int is_text(const ft_segment *segment) {
+    return segment->kind == FT_STR || segment->kind == FT_RAW;
+}
+
 /* How often a token of a variant holds a column as text. */
 static size_t uses(const ft_layout *layout, const ft_variant *variant, size_t column) {
     size_t count = 0;
-    for (size_t s = first_held(layout); s < variant->count; s++) {
-        const ft_segment *segment = &variant->segments[s];
-        count += (segment->kind == FT_STR || segment->kind == FT_RAW) && segment->column == column;
-    }
+    for (size_t s = first_held(layout); s < variant->count; s++)
+        count += is_text(&variant->segments[s]) && variant->segments[s].column == column;
     return count;
 }
 
@@ -313,15 +315,17 @@ static size_t uses(const ft_layout *layout, const ft_variant *variant, size_t co
  * thousandth longer than what it holds (a stored block); base64 makes four bytes of three. */
 size_t ft_mint_bound(const ft_layout *layout, const ft_column *columns, size_t start, size_t stop) {
     const size_t rows = stop - start;
-    size_t most = 0, slots = 0, bytes = 0;
+    size_t most = 0, columns_end = 0, bytes = 0;
     for (size_t v = 0; v < layout->variant_count; v++) {
         const ft_variant *variant = &layout->variants[v];
         size_t fixed = variant->fixed;
         for (size_t s = 0; s < first_held(layout); s++) fixed -= variant->segments[s].n;
         if (fixed > most) most = fixed;
-        slots += variant->count;
+        for (size_t s = 0; s < variant->count; s++)
+            if (is_text(&variant->segments[s]) && variant->segments[s].column >= columns_end)
+                columns_end = variant->segments[s].column + 1;
     }
-    for (size_t column = 0; column < slots; column++) {
+    for (size_t column = 0; column < columns_end; column++) {
         size_t times = 0;
         for (size_t v = 0; v < layout->variant_count; v++) {
             size_t n = uses(layout, &layout->variants[v], column);
