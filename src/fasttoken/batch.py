@@ -477,10 +477,10 @@ def run(
         skip = np.zeros(rows, np.bool_)
         skip[[row.index for row in bad]] = True
 
-    data, offsets = _minted(
+    data, offsets, longest = _minted(
         layout, certificate, issued, salts, columns.buffers, choices, skip, rows, threads
     )
-    if int(np.diff(offsets).max(initial=0)) > rules.TOKEN_CHARACTERS:
+    if longest > rules.TOKEN_CHARACTERS:
         rules.warn(f"a token {rules.LONG_TOKEN}")
     tokens = Tokens(data, offsets, None if skip is None else ~skip)
     result: Any = tokens
@@ -501,8 +501,9 @@ def _minted(
     skip: npt.NDArray[np.bool_] | None,
     rows: int,
     threads: int,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The tokens of all rows, one after the other, and where each begins."""
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], int]:
+    """The tokens of all rows, one after the other, where each begins, and the size of the longest
+    one."""
     parts = max(min(threads, rows // _ROWS_A_THREAD), 1)
     bounds = [rows * part // parts for part in range(parts + 1)]
     most = [mint_bound(layout, columns, *part) for part in pairwise(bounds)]
@@ -512,14 +513,19 @@ def _minted(
     offsets = np.empty(rows + 1, np.int64)
     drawn = np.empty(rows, np.uint32) if salts is None else salts
 
+    longest = [0] * parts
+
     def mint_part(part: int) -> int:
         start, stop = bounds[part], bounds[part + 1]
         if salts is None:
             drawn[start:stop] = random_salts(stop - start)
-        room, begins = data[rooms[part] : rooms[part + 1]], offsets[start : stop + 1]
-        return mint(
+        room, begins = data[rooms[part] : rooms[part + 1]], np.empty(stop - start + 1, np.int64)
+        size = mint(
             layout, certificate, issued, drawn, columns, choices, skip, start, stop, room, begins
         )
+        longest[part] = int(np.diff(begins).max(initial=0))
+        offsets[start:stop] = begins[:-1]
+        return size
 
     if parts == 1:
         end = mint_part(0)
@@ -531,10 +537,9 @@ def _minted(
         end = sizes[0]
         for part in range(1, parts):
             ctypes.memmove(data.ctypes.data + end, data.ctypes.data + rooms[part], sizes[part])
-            offsets[bounds[part]] = 0  # or the end of the part before, whichever came last
             offsets[bounds[part] : bounds[part + 1]] += end
             end += sizes[part]
-        offsets[rows] = end
+    offsets[rows] = end
     if len(data) > _KEPT:
         data.resize(end, refcheck=False)  # gives back what was not used, moves nothing
-    return data[:end], offsets
+    return data[:end], offsets, max(longest)
