@@ -512,7 +512,6 @@ def _minted(
     data = np.empty(rooms[-1], np.uint8)
     offsets = np.empty(rows + 1, np.int64)
     drawn = np.empty(rows, np.uint32) if salts is None else salts
-
     longest = [0] * parts
 
     def mint_part(part: int) -> int:

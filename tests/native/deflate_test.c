@@ -109,7 +109,8 @@ static void compare_lanes(const uint8_t *in, size_t n)
             if (got < 0) {
                 lane_passed++;
             } else if (got != want[lane]) {
-                fprintf(stderr, "%s: lane %u: %d bits, not %d\n", ways[k].name, lane, got, want[lane]);
+                fprintf(stderr, "%s: lane %u: %d bits, not %d\n", ways[k].name, lane, got,
+                        want[lane]);
                 fail("a lane differs from the exact trees (the last payload was)", in, n);
             }
         }

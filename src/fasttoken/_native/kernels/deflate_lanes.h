@@ -40,7 +40,7 @@ static inline void lane_narrow(uint8_t *p, lane_words x)
  * slots in which the entries land go to `landing`.  Both halves of the lanes side by side:
  * each level has to wait for the one before, so there is time for two. */
 static inline void lane_sift(int16_t *key, unsigned root, const lane_words *entry,
-                                               unsigned size, uint8_t *landing)
+                             unsigned size, uint8_t *landing)
 {
     const lane_words zero = {0};
     lane_words at[2], landed[2]; /* the lane's slot, 0 once it has landed */
@@ -88,7 +88,7 @@ static inline lane_words lane_merge(lane_words a, lane_words b, lane_words *freq
 
 /* Unpacks the symbols of the trees into heap entries, and pads. */
 static void fill_heaps(const uint8_t *symbols, const uint8_t *used8,
-                                              unsigned most, int16_t *key)
+                       unsigned most, int16_t *key)
 {
     const lane_words zero = {0};
     lane_words used[2];
@@ -105,7 +105,7 @@ static void fill_heaps(const uint8_t *symbols, const uint8_t *used8,
  * lanes go from there down to 2, each takes part from its own size on.  Records all landings;
  * `cost` is the sum of frequency x length. */
 static void take_down(int16_t *key, const uint8_t *used8, unsigned most,
-                                             uint8_t *landing, int16_t *cost)
+                      uint8_t *landing, int16_t *cost)
 {
     const lane_words zero = {0};
     lane_words used[2], total[2], entry[2], a[2], takes_part[2], frequency;
@@ -139,10 +139,11 @@ static void take_down(int16_t *key, const uint8_t *used8, unsigned most,
 /* Undoes one sift on the depths: what lies at `landing` goes back to `root`, what lies on the
  * path between them goes down a slot.  Returns what lay at `landing`; does not write `root`. */
 static inline lane_bytes lane_undo(uint8_t *depth, unsigned root,
-                                                const uint8_t *landing_row, unsigned size)
+                                   const uint8_t *landing_row, unsigned size)
 {
     const lane_bytes landing = BYTES_AT(landing_row);
-    lane_bytes at = landing, moved = BYTES_AT(ROW(depth, root)) & (lane_bytes)(landing == (uint8_t)root);
+    lane_bytes at = landing;
+    lane_bytes moved = BYTES_AT(ROW(depth, root)) & (lane_bytes)(landing == (uint8_t)root);
     unsigned first = root, width = 1;
     for (; 2 * first <= size; first *= 2) width *= 2;
     for (; first > root; first /= 2, width /= 2) {
@@ -161,7 +162,7 @@ static inline lane_bytes lane_undo(uint8_t *depth, unsigned root,
 /* From the root, whose depth is 0, back to the depths of the leaves in the order of their
  * symbols: every step of take_down undone, the last first. */
 static void build_up(uint8_t *depth, const uint8_t *used_row, unsigned most,
-                                            const uint8_t *landing)
+                     const uint8_t *landing)
 {
     const lane_bytes used = BYTES_AT(used_row);
     landing = ROW(landing, most / 2 + 2 * (most - 1));
@@ -183,8 +184,8 @@ static void build_up(uint8_t *depth, const uint8_t *used_row, unsigned most,
 
 /* Runs the lengths of one tree through the run-length code, counting its symbols. */
 static void count_lengths(const uint8_t *depth, const uint8_t *symbols,
-                                                 const uint8_t *used_row, unsigned most,
-                                                 uint8_t *count)
+                          const uint8_t *used_row, unsigned most,
+                          uint8_t *count)
 {
     const lane_bytes used = BYTES_AT(used_row), zero = used - used;
     lane_bytes run = zero, before = zero, repeats = zero;
@@ -223,7 +224,8 @@ static void header_cost(const uint8_t *count, int16_t *header)
     for (unsigned least = 0; least < BIT_LENGTH_CODES - 1; least++) {
         for (unsigned pick = least; pick < least + 2; pick++)
             for (unsigned k = BIT_LENGTH_CODES - 1; k > pick; k--) {
-                lane_words swap = (lane_words)(key[k] < key[k - 1]), low = CHOOSE(swap, key[k], key[k - 1]);
+                lane_words swap = (lane_words)(key[k] < key[k - 1]);
+                lane_words low = CHOOSE(swap, key[k], key[k - 1]);
                 key[k] = CHOOSE(swap, key[k - 1], key[k]);
                 key[k - 1] = low;
             }

@@ -157,7 +157,8 @@ static int follow_parse(ft_deflate_model *m, const ft_deflate_work *w)
             count_one(&c->literal[END_OF_BLOCK + 1 + match->length_code], w->log_step,
                       &c->literal_logs);
             count_one(&c->distance[match->distance_code], w->log_step, &c->distance_logs);
-            c->extra_bits += length_extra(match->length_code) + distance_extra(match->distance_code);
+            c->extra_bits += length_extra(match->length_code);
+            c->extra_bits += distance_extra(match->distance_code);
             put_match(&b, match, w->fixed_code, w->fixed_distance_code);
             i += match++->length;
         } else {
