@@ -112,6 +112,8 @@ WRONG = [
     ("pack_map32", None),
     ("pack_map32", {"1": 2}),
     ("pack_map32", {1: "2"}),
+    ("sha256", None),
+    ("sha256", "text"),
     ("hmac_sha256", None, b""),
     ("hmac_sha256", b"", "text"),
     ("deflate", None),
@@ -168,6 +170,11 @@ def test_pack_map32(same, values):
 
 def test_pack_map32_of_too_many(same):
     assert same("pack_map32", dict.fromkeys(range(65536), 0))[0] is OverflowError
+
+
+@given(st.binary(max_size=300))
+def test_sha256(same, message):
+    same("sha256", message)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=300))

@@ -123,6 +123,12 @@ cdef uint32_t _u32(value) except? 0:
 # Signing --------------------------------------------------------------------------------------
 
 
+def sha256(bytes message not None):
+    cdef uint8_t digest[32]
+    ft_sha256(<const uint8_t *> PyBytes_AS_STRING(message), len(message), digest)
+    return PyBytes_FromStringAndSize(<char *> digest, 32)
+
+
 def hmac_sha256(bytes key not None, bytes message not None):
     cdef ft_hmac_key state
     cdef uint8_t mac[32]

@@ -14,6 +14,7 @@ cdef extern from "kernels/crc32.h" nogil:
     uint32_t ft_crc32(const uint8_t *data, size_t n)
 
 cdef extern from "kernels/hmac.h" nogil:
+    void ft_sha256(const uint8_t *message, size_t n, uint8_t *digest)
     ctypedef struct ft_hmac_key:
         pass
     void ft_hmac_key_init(ft_hmac_key *key, const uint8_t *secret, size_t n)

@@ -19,7 +19,7 @@ from .deflate import deflate, inflate
 from .encode import decode, encode
 from .pack import crc32, pack_i16, pack_map32, pack_str, pack_u16, pack_u32
 from .salt import forget_salts, random_salt
-from .sign import Certificate, hmac_sha256
+from .sign import Certificate, hmac_sha256, sha256
 
 __all__ = [
     "Certificate",
@@ -50,6 +50,7 @@ __all__ = [
     "pack_u16",
     "pack_u32",
     "random_salt",
+    "sha256",
     "suspects",
     "text_column",
     "token_list",

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 
 from .pack import pack_u32
+
+
+def sha256(message: bytes) -> bytes:
+    """The SHA-256 of a message: 32 bytes."""
+    return hashlib.sha256(message).digest()
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:

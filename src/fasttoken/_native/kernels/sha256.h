@@ -34,6 +34,8 @@ typedef struct ft_sha256_group {
     void (*sign_007)(void *scratch, const uint32_t key1_block[16], const uint32_t key1_rounds[64],
                      const uint32_t *salts, const uint8_t *const *bodies, const size_t *n,
                      uint8_t (*macs)[32], const uint16_t *rows, size_t count);
+    /* The plain hash of one message: of a group of one lane only. */
+    void (*hash)(void *scratch, const uint8_t *message, size_t n, uint8_t digest[32]);
 } ft_sha256_group;
 
 extern const ft_sha256_group ft_sha256_portable;

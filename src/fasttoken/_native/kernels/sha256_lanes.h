@@ -94,6 +94,34 @@ LANE_FN void LANE_NAME(store)(const LANE_NAME(scratch) *s, uint8_t (*macs)[32],
         for (int i = 0; i < 8; i++) ft_store_be32(macs[rows[l]] + 4 * i, s->state[i * LANES + l]);
 }
 
+#if LANES == 1
+/* The hash of one message; `digest` may lie in the scratch's tail. */
+LANE_FN void LANE_NAME(hash)(void *scratch, const uint8_t *message, size_t n,
+                             uint8_t digest[32]) {
+    LANE_NAME(scratch) *s = scratch;
+    const uint8_t *at = message;
+    LANE_NAME(start)(s->state);
+    if (n < 64) {
+        copy_tail(s->tail[0], message, n, 0x80);
+        at = s->tail[0];
+    }
+    load_blocks(s->block, &at);
+    if (n < 56) s->block[15] = (uint32_t)n * 8;
+    compress(s->state, s->block);
+    if (n >= 64) {
+        const uint8_t *rest = message + 64;
+        size_t rest_size = n - 64;
+        uint16_t first = 0;
+        LANE_NAME(absorb)(s, &rest, &rest_size, &first, 1);
+    } else if (n >= 56) {
+        memset(s->block, 0, sizeof s->block);
+        s->block[15] = (uint32_t)n * 8;
+        compress(s->state, s->block);
+    }
+    for (int i = 0; i < 8; i++) ft_store_be32(digest + 4 * i, s->state[i]);
+}
+#endif
+
 LANE_FN void LANE_NAME(key_init)(void *scratch, ft_hmac_key *keys, const uint8_t *const *secrets,
                                  const size_t *n, const uint16_t *rows, size_t count) {
     LANE_NAME(scratch) *s = scratch;
@@ -108,15 +136,8 @@ LANE_FN void LANE_NAME(key_init)(void *scratch, ft_hmac_key *keys, const uint8_t
     }
 #if LANES == 1
     if (n[rows[0]] > 64) { /* a secret longer than a block counts by its hash */
-        const uint8_t *rest = at[0] + 64;
-        size_t rest_size = n[rows[0]] - 64;
-        uint16_t first = 0;
-        LANE_NAME(start)(s->state);
-        load_blocks(s->block, at);
-        compress(s->state, s->block);
-        LANE_NAME(absorb)(s, &rest, &rest_size, &first, 1);
+        LANE_NAME(hash)(s, at[0], n[rows[0]], s->tail[0]);
         memset(s->tail[0] + 32, 0, 32);
-        for (int i = 0; i < 8; i++) ft_store_be32(s->tail[0] + 4 * i, s->state[i]);
         at[0] = s->tail[0];
     }
 #endif
@@ -173,6 +194,9 @@ LANE_FN void LANE_NAME(sign_007)(void *scratch, const uint32_t key1_block[16],
 const ft_sha256_group GROUP = {
     LANES,           WORTH,           sizeof(LANE_NAME(scratch)), LANE_NAME(key_init),
     LANE_NAME(hmac), LANE_NAME(sign_007),
+#if LANES == 1
+    LANE_NAME(hash),
+#endif
 };
 
 #undef LANES
