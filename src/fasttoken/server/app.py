@@ -21,6 +21,7 @@ from ..project import Project
 from . import api, compat, demo, faults
 from .audit import AuditLog
 from .auth import Authenticator
+from .connections import Cycle
 from .cors import CorsHeaders
 from .desk import Desk
 from .limits import DONE, Limiter
@@ -171,9 +172,12 @@ class App:
             headers += self.cors.headers(request)
         body = answer.body
         if type(body) is bytes:
-            headers = (*headers, (b"content-length", b"%d" % len(body)))
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            # Our own protocol sends an answer at once, any other in the two steps of ASGI. (Handed
+            # over in the scope, the method would be a cycle for the garbage collector.)
+            cycle = getattr(send, "__self__", None)
+            if type(cycle) is not Cycle or not cycle.answer(answer.status, headers, body):
+                length = (b"content-length", b"%d" % len(body))
+                await _send(send, answer.status, (*headers, length), body)
         else:
             await _stream(send, answer.status, headers, body)
         self.meter.answered(route.path, answer.status, perf_counter() - started)
@@ -249,6 +253,14 @@ class _Pattern:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app.serve(self._methods, scope, receive, send)
+
+
+async def _send(
+    send: Any, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Sends an answer that is whole."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _stream(

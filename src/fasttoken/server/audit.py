@@ -18,11 +18,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .._core import sha256
 from ..claims import service_name
 from ..errors import FieldError
 from ..services import Kind, Role
@@ -88,23 +88,7 @@ class _RtcLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 def fingerprint(token: str) -> str:
     """What stands for a token in logs: the first 16 hexadecimal digits of its SHA-256."""
-    return sha256(token.encode()).hexdigest()[:16]
-
-
-def _rtc_line(when: float, caller: Caller, order: Any, minted: Minted) -> _RtcLine:
-    return _RtcLine(
-        datetime.fromtimestamp(when, timezone.utc),
-        "minted",
-        caller.name,
-        caller.address,
-        (_RtcService(order.channel_name, order.uid),),
-        "subscriber" if order.role is Role.SUBSCRIBER else "publisher",
-        order.version,
-        order.expire,
-        minted.expires_at,
-        fingerprint(minted.token),
-        caller.request_id,
-    )
+    return sha256(token.encode())[:8].hex()
 
 
 def _ordered(order: Any) -> dict[str, Any]:
@@ -145,7 +129,8 @@ def _brief(value: Any) -> Any:
     return f"({type(value).__name__})"
 
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
+_UTC, _SUBSCRIBER = timezone.utc, Role.SUBSCRIBER  # found sooner than in their classes
 
 # Where they go -----------------------------------------------------------------------------------
 
@@ -209,7 +194,7 @@ class AuditLog:
         self._failures = 0  # writes that failed
         self._most = settings.queue
         self._clock = clock
-        self._queue: deque[Any] = deque()
+        self._queue: deque[bytes] = deque()
         self._second = self._nameless = self._skipped = 0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -228,21 +213,31 @@ class AuditLog:
             return
         if len(self._queue) >= self._most:
             self._refuse()
+        when, token = datetime.fromtimestamp(self._clock(), _UTC), fingerprint(minted.token)
         if hasattr(order, "channel_name"):
             # Made here rather than by the thread, which would hold up requests for all at once.
             try:
-                line = _encoder.encode(_rtc_line(self._clock(), caller, order, minted))
+                line = _encode(
+                    _RtcLine(
+                        when,
+                        "minted",
+                        caller.name,
+                        caller.address,
+                        (_RtcService(order.channel_name, order.uid),),
+                        "subscriber" if order.role is _SUBSCRIBER else "publisher",
+                        order.version,
+                        order.expire,
+                        minted.expires_at,
+                        token,
+                        caller.request_id,
+                    )
+                )
             except (TypeError, ValueError, AttributeError):
                 pass  # it can't be shown as it is
             else:
-                self._put(msgspec.Raw(line))
+                self._put(line)
                 return
-        when = datetime.fromtimestamp(self._clock(), timezone.utc)
-        details = {
-            **_ordered(order),
-            "expires_at": minted.expires_at,
-            "token": fingerprint(minted.token),
-        }
+        details = {**_ordered(order), "expires_at": minted.expires_at, "token": token}
         self._put(self._line(when, "minted", caller, details))
 
     def refused(
@@ -290,10 +285,10 @@ class AuditLog:
 
     def _add(self, event: str, caller: Caller | None, details: dict[str, Any]) -> None:
         if len(self._queue) < self._most:
-            when = datetime.fromtimestamp(self._clock(), timezone.utc)
+            when = datetime.fromtimestamp(self._clock(), _UTC)
             self._put(self._line(when, event, caller, details))
 
-    def _put(self, line: Any) -> None:
+    def _put(self, line: bytes) -> None:
         self._queue.append(line)
         if self._thread is None:
             # With the first line, and so in the process that has it.
@@ -301,9 +296,7 @@ class AuditLog:
             self._thread.start()
 
     @staticmethod
-    def _line(
-        when: datetime, event: str, caller: Caller | None, details: dict[str, Any]
-    ) -> msgspec.Raw:
+    def _line(when: datetime, event: str, caller: Caller | None, details: dict[str, Any]) -> bytes:
         """A line, encoded at once: what a client chose is cut to length before it is kept. JSON
         escapes whatever would break the line."""
         data: dict[str, Any] = {"time": when, "event": event}
@@ -311,7 +304,7 @@ class AuditLog:
             data |= {"caller": _brief(caller.name), "address": _brief(caller.address)}
             if caller.request_id:
                 data["request"] = _brief(caller.request_id)
-        return msgspec.Raw(_encoder.encode(data | _brief(details)))
+        return _encode(data | _brief(details))
 
     # Writing ----------------------------------------------------------------------------------
 
@@ -336,7 +329,7 @@ class AuditLog:
         lines = [self._queue.popleft() for _ in range(min(LINES, len(self._queue)))]
         done = 0
         try:
-            done = self._file.write(_encoder.encode_lines(lines))
+            done = self._file.write(b"".join([line + b"\n" for line in lines]))
         finally:
             self._queue.extendleft(reversed(lines[done:]))
 

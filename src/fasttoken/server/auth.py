@@ -20,7 +20,6 @@ from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
@@ -28,6 +27,7 @@ from urllib.parse import urlsplit
 import jwt
 import msgspec
 
+from .._core import sha256
 from ..errors import FieldError
 from .faults import NotReady, Unauthorized
 from .secret import Secret
@@ -120,7 +120,7 @@ def _check_name(field: str, name: str) -> None:
 def new_key() -> tuple[str, str]:
     """A new API key, for its owner, and its digest, for the settings."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
-    return key, sha256(key.encode()).hexdigest()
+    return key, sha256(key.encode()).hex()
 
 
 # JSON Web Keys -----------------------------------------------------------------------------------
@@ -530,7 +530,7 @@ class Authenticator:
         given = headers.get(b"authorization")
         if given is None or given[:7] != b"Bearer " or b"x-request-id" in headers:
             return None
-        digest = sha256(given[7:]).digest()
+        digest = sha256(given[7:])
         known = self._keys.get(digest) or self._jwts.get(digest)
         if (
             known is None
@@ -562,7 +562,7 @@ class Authenticator:
         if len(headers) != len(request.scope["headers"]) and _given_twice(request):
             raise refused("two_credentials", "the request has more than one credential")
         # A client can't steer a digest, so the timing of a look-up tells nothing of use.
-        digest = sha256(given).digest()
+        digest = sha256(given)
         known = self._keys.get(digest) or self._jwts.get(digest)
         if known is None or self._clock() >= known.until:
             known = await self._verified(given, digest)

@@ -119,7 +119,7 @@ class Desk:
             self.audit.refused(caller, order, error)
             raise
         ends += now
-        minted = Minted(token, now, ends, max(ends - RENEW_BEFORE, (now + ends) // 2))
+        minted = Minted(token, now, ends, _renew_at(now, ends))
         self.audit.minted(caller, order, minted)
         self.meter.minted(order)
         return minted
