@@ -158,8 +158,8 @@ def biases(results: Results) -> str:
 - `agoraiotools` can't verify. What it is compared with parses as it does and adds the
   signature from its own functions, inflating once.
 - Not measured: AgoraIO's own builders in other languages, other processors (ARM above all), other
-  systems, other Pythons, more than two cores, start-up and import, payloads above 4 KiB, a
-  server around it."""
+  systems, other Pythons, more than two cores, start-up and import, payloads above 4 KiB. The
+  token server is measured by itself: docs/server.md, "Capacity"."""
 
 
 def checked(results: Results) -> str:
