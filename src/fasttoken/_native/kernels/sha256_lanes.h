@@ -196,6 +196,8 @@ const ft_sha256_group GROUP = {
     LANE_NAME(hmac), LANE_NAME(sign_007),
 #if LANES == 1
     LANE_NAME(hash),
+#else
+    NULL,
 #endif
 };
 
