@@ -36,6 +36,7 @@ def test_a_head():
     [
         (b"a", b"b\r\nset-cookie: c"),
         (b"a", b"b\nc"),
+        (b"a", b"b\rc"),
         (b"a\r\nb", b"c"),
         (b"a", b"b\0"),
     ],
