@@ -4,8 +4,8 @@ uvicorn 0.54 with httptools waits for ever for a request's head and body and for
 not read its answer, takes heads of any size, and counts a connection only when a request on it is
 complete. Here each connection has a deadline for what it waits for.
 
-It also writes an answer's head and body apart, and at once; a client on the same machine is woken
-by each, which costs the server more than a token does.
+It also writes head and body of an answer apart, and each answer by itself; a client on the same
+machine, or a proxy, is woken by every write, at the server's cost.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _head(status: int, headers: Any, size: int) -> bytes:
 
 
 class Outbox:
-    """Whole answers that are about to leave: those of requests that came together leave together."""
+    """Whole answers that wait to leave: those of requests that came together leave together."""
 
     def __init__(self) -> None:
         self._waiting: dict[Any, bytes] = {}
