@@ -49,6 +49,16 @@ def test_a_header_cannot_bring_another(header):
 # Answers that wait --------------------------------------------------------------------------------
 
 
+class Watched(asyncio.Protocol):
+    """Tells when its connection is gone."""
+
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+
 @asynccontextmanager
 async def connected(number: int) -> AsyncIterator[list[tuple[asyncio.Transport, socket.socket]]]:
     """Transports of the running loop, each with the socket that reads what it writes."""
@@ -59,7 +69,7 @@ async def connected(number: int) -> AsyncIterator[list[tuple[asyncio.Transport, 
             here, there = socket.socketpair()
             here.setblocking(False)
             there.settimeout(PATIENCE)
-            transport, _protocol = await loop.create_connection(asyncio.Protocol, sock=here)
+            transport, _protocol = await loop.create_connection(Watched, sock=here)
             made.append((transport, there))
         yield made
     finally:
@@ -128,12 +138,14 @@ def test_what_waits_goes_before_what_is_written_next():
 def test_a_connection_that_is_gone_holds_up_nobody():
     async def test():
         outbox = Outbox()
-        async with connected(3) as [(gone, _), (closed, _), (other, there)]:
-            for transport in (gone, closed, other):
-                outbox.put(transport, b"answer")
+        async with connected(3) as [(gone, _), (going, _), (other, there)]:
             gone.abort()
-            closed.close()
-            outbox.settle(closed)
+            await gone.get_protocol().lost.wait()
+            await asyncio.sleep(0)  # its handle is closed for good
+            for transport in (gone, going, other):
+                outbox.put(transport, b"answer")
+            going.close()
+            outbox.settle(going)
             await asyncio.sleep(0)
             assert sent(there) == b"answer"
 
